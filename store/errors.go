@@ -1,0 +1,44 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// What can go wrong, for errors.Is.
+var (
+	ErrNoAccount         = errors.New("there is no such account")
+	ErrNoMailbox         = errors.New("there is no such mailbox")
+	ErrMailboxExists     = errors.New("a mailbox of this name exists already")
+	ErrBadName           = errors.New("the name cannot be used for a mailbox")
+	ErrBadPerson         = errors.New("the name cannot be used for an account")
+	ErrBadKeyword        = errors.New("the keyword is not valid")
+	ErrHasChildren       = errors.New("the mailbox has mailboxes below it")
+	ErrInboxUndeletable  = errors.New("INBOX cannot be deleted")
+	ErrOverQuota         = errors.New("the mailbox is full")
+	ErrDiskFull          = errors.New("the disk is full")
+	ErrTooManyKeywords   = errors.New("the mailbox can hold no more keywords")
+	ErrExpunged          = errors.New("the message is gone")
+	ErrLocked            = errors.New("another letterbox is using this data directory")
+	ErrClosed            = errors.New("the mailbox or the store is closed")
+	ErrNoSpecialUse      = errors.New("the special use is unknown or taken")
+	ErrTooManyMailboxes  = errors.New("there are too many mailboxes")
+	ErrSameMailbox       = errors.New("the message is in this mailbox already")
+	ErrMailboxOutOfUIDs  = errors.New("the mailbox has used all its UIDs")
+	ErrSubscriptionLimit = errors.New("there are too many subscriptions")
+)
+
+// diskError gives an error of the file system its place among the errors
+// above, and keeps it.
+func diskError(err error) error {
+	switch {
+	case err == nil, errors.Is(err, ErrDiskFull), errors.Is(err, ErrOverQuota):
+		return err
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	case errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: %w", ErrOverQuota, err)
+	}
+	return err
+}
