@@ -1,0 +1,282 @@
+// Package listen opens the sockets that mail programs and other servers connect to, counts and limits the connections,
+// and closes them in order.
+//
+//   - What cannot be opened is one sentence that names the port and says why (Error); the caller adds the option that
+//     changes it.
+//   - No more connections than the limits allow are open at a time, in all and from one address (one /64 for IPv6, which
+//     is what one household or one attacker has). One too many is told so in the protocol by a hook, and closed.
+//   - When the system has no file descriptors left, accepting pauses and goes on; it never spins and never gives up.
+//   - A Listener starts no goroutine but those that say goodbye to refused peers; Close waits for them.
+package listen
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	firstPause  = 5 * time.Millisecond // after the first failing accept
+	longestWait = time.Second          // between failing accepts
+	goodbyeTime = 5 * time.Second      // a refused peer has to take its goodbye
+	maxGoodbyes = 16                   // at once; further refused peers are closed without a word
+)
+
+// Options say how many connections there may be and who hears of trouble. The zero value has no limits.
+type Options struct {
+	PerAddress int // connections from one IPv4 address or one IPv6 /64; 0: no limit
+	Total      int // connections in all, over the listeners opened together; 0: no limit
+
+	// Refuse says goodbye to a peer that one of the limits keeps out, such as "421 too many connections". The
+	// connection has a deadline and is closed afterwards. Several may run at once. May be nil.
+	Refuse func(c net.Conn)
+
+	Log *slog.Logger // nil: no log
+}
+
+// A Listener is a net.Listener whose connections are counted and limited. All methods may be called at once.
+type Listener struct {
+	inner   net.Listener
+	options Options
+	tally   *tally        // shared by listeners opened together
+	closed  chan struct{} // closed by Close
+	close   sync.Once
+
+	goodbyes chan struct{} // a slot for each goodbye under way
+	saying   sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[*conn]struct{} // open ones, refused ones among them until they are closed
+	empty []chan struct{}    // closed when conns becomes empty
+}
+
+// Open opens one address, as net.Listen names them: ":993" is port 993 of both address families, ":0" is any free port.
+// The error is an *Error.
+func Open(network, addr string, o Options) (*Listener, error) {
+	return open(network, addr, o, newTally(o))
+}
+
+// OpenAll opens several addresses whose connections count together, all of them or none. The error is an *Error.
+func OpenAll(network string, addrs []string, o Options) ([]*Listener, error) {
+	t := newTally(o)
+	var all []*Listener
+	for _, addr := range addrs {
+		l, err := open(network, addr, o, t)
+		if err != nil {
+			for _, l := range all {
+				l.Close()
+			}
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+func open(network, addr string, o Options, t *tally) (*Listener, error) {
+	inner, err := net.Listen(network, addr)
+	if err != nil {
+		return nil, newError(network, addr, err)
+	}
+	return wrap(inner, o, t), nil
+}
+
+func wrap(inner net.Listener, o Options, t *tally) *Listener {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Listener{
+		inner:    inner,
+		options:  o,
+		tally:    t,
+		closed:   make(chan struct{}),
+		goodbyes: make(chan struct{}, maxGoodbyes),
+		conns:    make(map[*conn]struct{}),
+	}
+}
+
+// Addr is the address that is really listened on, with the port that ":0" was given.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Accept gives the next connection that the limits allow. After Close the error is net.ErrClosed.
+func (l *Listener) Accept() (net.Conn, error) {
+	var pause time.Duration
+	for {
+		c, err := l.inner.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			if admitted := l.admit(c); admitted != nil {
+				return admitted, nil
+			}
+		case !isTemporary(err):
+			return nil, err
+		default:
+			if pause == 0 {
+				l.options.Log.Warn("connections cannot be accepted for the moment", "addr", l.Addr().String(), "error", err)
+			}
+			if pause = min(max(2*pause, firstPause), longestWait); !l.wait(pause) {
+				return nil, net.ErrClosed
+			}
+		}
+	}
+}
+
+// wait lets d pass; it is false when the listener was closed meanwhile.
+func (l *Listener) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+// isTemporary tells whether accepting may succeed later: the peer went away, or the system is short of something.
+func isTemporary(err error) bool {
+	for _, e := range []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
+		syscall.EPROTO, syscall.EINTR, syscall.EAGAIN} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// admit counts c, or says goodbye to it and gives nil.
+func (l *Listener) admit(c net.Conn) net.Conn {
+	tracked := &conn{Conn: c, listener: l, from: source(c.RemoteAddr())}
+	if l.tally.enter(tracked.from) {
+		tracked.counted = true
+		if !l.track(tracked) {
+			tracked.Close()
+			return nil
+		}
+		return tracked
+	}
+	l.options.Log.Warn("too many connections, one is refused", "addr", l.Addr().String(), "peer", c.RemoteAddr().String())
+	l.refuse(tracked)
+	return nil
+}
+
+// refuse says goodbye beside the accept loop, so that a peer that does not listen holds up nobody.
+func (l *Listener) refuse(c *conn) {
+	if l.options.Refuse == nil {
+		c.Close()
+		return
+	}
+	select {
+	case l.goodbyes <- struct{}{}:
+	default:
+		c.Close()
+		return
+	}
+	if !l.track(c) {
+		c.Close()
+		<-l.goodbyes
+		return
+	}
+	go func() {
+		defer l.saying.Done()
+		defer func() { <-l.goodbyes }()
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(goodbyeTime)); err == nil {
+			l.options.Refuse(c)
+		}
+	}()
+}
+
+// track remembers an open connection; it is false when the listener is closed already and c is a refused one. For a
+// refused connection it announces the goodbye to Close.
+func (l *Listener) track(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.closed:
+		return false
+	default:
+	}
+	l.conns[c] = struct{}{}
+	if !c.counted {
+		l.saying.Add(1)
+	}
+	return true
+}
+
+func (l *Listener) forget(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.conns, c)
+	if len(l.conns) == 0 {
+		for _, ch := range l.empty {
+			close(ch)
+		}
+		l.empty = nil
+	}
+}
+
+// Close stops accepting. Connections that are open stay open.
+func (l *Listener) Close() error {
+	err := net.ErrClosed
+	l.close.Do(func() {
+		l.mu.Lock()
+		close(l.closed)
+		l.mu.Unlock()
+		err = l.inner.Close()
+		for _, c := range l.open(func(c *conn) bool { return !c.counted }) {
+			c.Close()
+		}
+	})
+	l.saying.Wait()
+	return err
+}
+
+// Drain waits until no connection is open. It is used after Close; the error is ctx's.
+func (l *Listener) Drain(ctx context.Context) error {
+	l.mu.Lock()
+	if len(l.conns) == 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	empty := make(chan struct{})
+	l.empty = append(l.empty, empty)
+	l.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// CloseConns closes the connections that are open.
+func (l *Listener) CloseConns() {
+	for _, c := range l.open(func(*conn) bool { return true }) {
+		c.Close()
+	}
+}
+
+// Conns tells how many connections are open.
+func (l *Listener) Conns() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}
+
+func (l *Listener) open(which func(*conn) bool) []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []*conn
+	for c := range l.conns {
+		if which(c) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
