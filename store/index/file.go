@@ -1,0 +1,367 @@
+package index
+
+import (
+	"bufio"
+	"crypto/rand"
+	"errors"
+	"hash/crc32"
+	"io"
+	"os"
+)
+
+// Name is the name of the index in a folder.
+const Name = "letterbox.index"
+
+const (
+	indexMagic     = "LBXINDX1"
+	headerSize     = 32
+	blockHeader    = 8
+	maxBlock       = 64 << 10
+	snapshotBlock  = 48 << 10
+	minLogRewrite  = 64 << 10
+	minDataRewrite = 1 << 20
+	temporary      = ".new"
+)
+
+// logFile is the open index file.
+type logFile struct {
+	root     *os.Root
+	f        *os.File
+	size     int64
+	snapshot int64 // what of size is the snapshot
+	broken   bool  // a write went wrong: the files on disk are worthless
+}
+
+// New makes an empty index for a folder and the two files, in place of any
+// that are there. Errors are those of the file system.
+func New(root *os.Root, s State) (*Index, error) {
+	x := &Index{State: s, odd: map[uint32]string{}, file: logFile{root: root}}
+	if err := removeIfThere(root, Name); err != nil {
+		return nil, err
+	}
+	var err error
+	if x.data, err = createData(root, DataName, newGeneration()); err != nil {
+		return nil, err
+	}
+	if err := x.writeSnapshot(); err != nil {
+		return nil, errors.Join(err, x.data.close())
+	}
+	return x, nil
+}
+
+func newGeneration() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return le.Uint64(b[:])
+}
+
+// Load reads the index of a folder. Any error means that there is none to be
+// used: make it with New.
+func Load(root *os.Root) (x *Index, err error) {
+	if fi, err := root.Lstat(Name); err != nil {
+		return nil, err
+	} else if !fi.Mode().IsRegular() {
+		return nil, errDamaged
+	}
+	f, err := root.OpenFile(Name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	x = &Index{odd: map[uint32]string{}, file: logFile{root: root, f: f}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, x.closeFiles())
+			x = nil
+		}
+	}()
+	r := bufio.NewReaderSize(f, maxBlock)
+	generation, err := x.readHeader(r)
+	if err != nil {
+		return x, err
+	}
+	x.data, err = openData(root, generation)
+	if err != nil {
+		return x, err
+	}
+	return x, x.readBlocks(r)
+}
+
+// header: magic, generation, UIDVALIDITY, number of records (a hint),
+// size of the snapshot in octets, CRC.
+func (x *Index) readHeader(r io.Reader) (generation uint64, err error) {
+	var h [headerSize + 4]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return 0, errDamaged
+	}
+	if string(h[:8]) != indexMagic || crc32.Checksum(h[:headerSize], castagnoli) != le.Uint32(h[headerSize:]) {
+		return 0, errDamaged
+	}
+	x.State.UIDValidity = le.Uint32(h[16:])
+	n := le.Uint32(h[20:])
+	x.file.snapshot = int64(le.Uint64(h[24:]))
+	if fi, err := x.file.f.Stat(); err != nil || int64(n)*RecordSize > fi.Size() {
+		return 0, errDamaged
+	}
+	x.Records = make([]Record, 0, int(n)+int(n)/16+16)
+	x.file.size = headerSize + 4
+	return le.Uint64(h[8:]), nil
+}
+
+// readBlocks reads blocks up to the end or to the first that is not whole,
+// where the next write will go.
+func (x *Index) readBlocks(r io.Reader) error {
+	var head [blockHeader]byte
+	buf := make([]byte, maxBlock)
+	for {
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			if err != io.EOF {
+				x.State.Clean = false
+			}
+			break
+		}
+		n := le.Uint32(head[:])
+		if n > maxBlock {
+			x.State.Clean = false
+			break
+		}
+		if _, err := io.ReadFull(r, buf[:n]); err != nil || crc32.Checksum(buf[:n], castagnoli) != le.Uint32(head[4:]) {
+			x.State.Clean = false
+			break
+		}
+		if err := x.apply(buf[:n]); err != nil {
+			return err
+		}
+		x.file.size += blockHeader + int64(n)
+	}
+	x.sweep()
+	x.trimVanished()
+	if x.file.size < x.file.snapshot {
+		return errDamaged // the first state comes at the snapshot's end
+	}
+	return nil
+}
+
+// Data returns the data file.
+func (x *Index) Data() *Data { return x.data }
+
+// Flush writes what was changed since the last Flush. After an error the index
+// goes on in memory and nothing of it is left on disk. It may run beside
+// readers.
+func (x *Index) Flush() error {
+	if len(x.pending) == 0 || x.file.broken {
+		x.pending = nil
+		return nil
+	}
+	x.pending = appendState(x.pending, &x.State, x.dead)
+	p := x.pending
+	x.pending = x.pending[:0]
+	if cap(p) > maxBlock {
+		x.pending = nil
+	}
+	if err := x.file.append(p); err != nil {
+		return x.fail(err)
+	}
+	if log := x.file.size - x.file.snapshot; log > 4<<20+x.file.snapshot {
+		if err := x.writeSnapshot(); err != nil {
+			return x.fail(err)
+		}
+	}
+	return nil
+}
+
+// fail gives the files up: half an index must not be taken for a whole one.
+func (x *Index) fail(err error) error {
+	x.file.broken = true
+	return errors.Join(err, removeIfThere(x.file.root, Name))
+}
+
+// append writes ops in blocks of whole operations.
+func (l *logFile) append(ops []byte) error {
+	for len(ops) > 0 {
+		n := splitOps(ops)
+		b := make([]byte, blockHeader, blockHeader+n)
+		le.PutUint32(b, uint32(n))
+		le.PutUint32(b[4:], crc32.Checksum(ops[:n], castagnoli))
+		b = append(b, ops[:n]...)
+		if _, err := l.f.WriteAt(b, l.size); err != nil {
+			return err
+		}
+		l.size += int64(len(b))
+		ops = ops[n:]
+	}
+	return nil
+}
+
+// splitOps returns how many octets of ops, in whole operations, fit a block.
+func splitOps(ops []byte) int {
+	if len(ops) <= maxBlock {
+		return len(ops)
+	}
+	n := 0
+	for n < len(ops) {
+		size := opSize(ops[n:])
+		if n+size > maxBlock {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+func opSize(op []byte) int {
+	switch op[0] {
+	case opPut:
+		return 1 + RecordSize
+	case opFlags:
+		return 1 + 4 + 8 + 8
+	case opRemove, opVanish:
+		return 1 + 4 + 4 + 8
+	case opKeyword:
+		return 1 + 2 + int(le.Uint16(op[1:]))
+	case opOdd:
+		return 1 + 4 + 2 + int(le.Uint16(op[5:]))
+	default:
+		return len(op) // the state is the last
+	}
+}
+
+// writeSnapshot replaces the index file by one that says what memory says.
+func (x *Index) writeSnapshot() error {
+	f, err := x.file.root.OpenFile(Name+temporary, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	l := logFile{root: x.file.root, f: f, size: headerSize + 4}
+	if err := x.appendSnapshot(&l); err != nil {
+		return errors.Join(err, f.Close(), removeIfThere(l.root, Name+temporary))
+	}
+	l.snapshot = l.size
+	h := append(make([]byte, 0, headerSize+4), indexMagic...)
+	h = le.AppendUint64(h, x.data.generation)
+	h = le.AppendUint32(h, x.State.UIDValidity)
+	h = le.AppendUint32(h, uint32(len(x.Records)))
+	h = le.AppendUint64(h, uint64(l.snapshot))
+	h = le.AppendUint32(h, crc32.Checksum(h, castagnoli))
+	_, err = f.WriteAt(h, 0)
+	if err == nil {
+		err = l.root.Rename(Name+temporary, Name)
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), removeIfThere(l.root, Name+temporary))
+	}
+	old := x.file.f
+	x.file, x.pending = l, nil
+	if old != nil {
+		return old.Close()
+	}
+	return nil
+}
+
+func (x *Index) appendSnapshot(l *logFile) error {
+	b := make([]byte, 0, maxBlock)
+	for i := range x.Records {
+		b = appendRecord(append(b, opPut), &x.Records[i])
+		if len(b) > snapshotBlock {
+			if err := l.append(b); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+	}
+	for _, v := range x.Vanished {
+		b = appendRange(b, opVanish, v)
+	}
+	for _, k := range x.Keywords {
+		b = appendString(append(b, opKeyword), k)
+	}
+	for uid, file := range x.odd {
+		b = appendString(le.AppendUint32(append(b, opOdd), uid), file)
+	}
+	return l.append(appendState(b, &x.State, x.dead))
+}
+
+// rewrite makes index and, if compact is set, data small again.
+func (x *Index) rewrite(compact bool) error {
+	if compact {
+		if err := x.compactData(); err != nil {
+			return x.fail(err)
+		}
+	}
+	if err := x.writeSnapshot(); err != nil {
+		return x.fail(err)
+	}
+	return nil
+}
+
+// compactData writes the entries in use to a data file of a new generation.
+// A crash between its rename and that of the index costs a rebuild.
+func (x *Index) compactData() error {
+	d, err := createData(x.file.root, DataName+temporary, newGeneration())
+	if err != nil {
+		return err
+	}
+	offsets := make([]int64, len(x.Records))
+	for i := range x.Records {
+		r := &x.Records[i]
+		var e Entry
+		for s := range Section(sections) {
+			if e[s], err = x.data.AppendSection(nil, r.Offset(), r.UID, s); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			if offsets[i], err = d.Append(r.UID, &e); err != nil {
+				return errors.Join(err, d.close(), removeIfThere(x.file.root, DataName+temporary))
+			}
+		}
+	}
+	if err := x.file.root.Rename(DataName+temporary, DataName); err != nil {
+		return errors.Join(err, d.close())
+	}
+	for i := range x.Records {
+		if x.Records[i].SetOffset(offsets[i]); offsets[i] == 0 {
+			x.Records[i].Bits &^= Parsed
+		}
+	}
+	old := x.data
+	x.data, x.dead = d, 0
+	return old.close()
+}
+
+// Close writes what is pending and closes the files. Signature is the folder's
+// as the index knows it; clean says that the two agree.
+func (x *Index) Close(signature [16]int64, clean bool) error {
+	if x.file.broken {
+		return x.closeFiles()
+	}
+	changed := len(x.pending) > 0 || x.State.Clean != clean || x.State.Signature != signature
+	x.State.Signature, x.State.Clean = signature, clean
+	var err error
+	log := x.file.size - x.file.snapshot
+	dead := x.dead > minDataRewrite && x.dead > x.data.Size()/2
+	switch {
+	case log > minLogRewrite+x.file.snapshot/2, dead:
+		err = x.rewrite(dead)
+	case changed:
+		if err = x.file.append(appendState(x.pending, &x.State, x.dead)); err != nil {
+			err = x.fail(err)
+		}
+	}
+	return errors.Join(err, x.closeFiles())
+}
+
+// Discard closes the files and removes the index.
+func (x *Index) Discard() error {
+	return errors.Join(removeIfThere(x.file.root, Name), x.closeFiles())
+}
+
+func (x *Index) closeFiles() error {
+	var err error
+	if x.data != nil {
+		err = x.data.close()
+	}
+	if x.file.f != nil {
+		err = errors.Join(err, x.file.f.Close())
+	}
+	return err
+}

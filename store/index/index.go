@@ -1,0 +1,170 @@
+package index
+
+import (
+	"cmp"
+	"slices"
+)
+
+// MaxVanished is how many ranges of removed messages are remembered.
+const MaxVanished = 4096
+
+// Vanished says that the messages with UIDs First to Last went at ModSeq.
+type Vanished struct {
+	First, Last uint32
+	ModSeq      uint64
+}
+
+// State is what is known of the folder as a whole.
+type State struct {
+	UIDValidity uint32
+	UIDNext     uint32
+	ModSeq      uint64    // the highest in use
+	Ceiling     uint64    // the highest that the folder has reserved on disk
+	Floor       uint64    // what vanished at or before this mod-sequence is not remembered
+	Signature   [16]int64 // of the folder's files when the index was true to them
+	Clean       bool      // nothing happened since Signature was taken
+	MailboxID   string
+}
+
+// An Index is the cache of one folder in memory. The methods that change it
+// also note the change for Flush.
+type Index struct {
+	State
+	Records  []Record // ascending UID
+	Keywords []string
+	Vanished []Vanished // ascending ModSeq
+
+	odd     map[uint32]string
+	pending []byte // operations that Flush will write
+	removed bool   // some records are marked gone
+	dead    int64  // octets in the data file that nothing refers to
+	file    logFile
+	data    *Data
+}
+
+// Find returns where the record of uid is, or would be.
+func (x *Index) Find(uid uint32) (int, bool) {
+	n := len(x.Records)
+	// UIDs grow by one as long as nothing is removed: look there first.
+	if n > 0 {
+		if d := uid - x.Records[0].UID; uint64(d) < uint64(n) && x.Records[d].UID == uid {
+			return int(d), true
+		}
+		if uid > x.Records[n-1].UID {
+			return n, false
+		}
+	}
+	return slices.BinarySearchFunc(x.Records, uid, func(r Record, uid uint32) int { return cmp.Compare(r.UID, uid) })
+}
+
+// Put adds a record or replaces the one of the same UID.
+func (x *Index) Put(rec Record) {
+	if i, ok := x.Find(rec.UID); ok && x.Records[i].Offset() != rec.Offset() {
+		x.dead += x.data.length(x.Records[i].Offset())
+	}
+	x.applyPut(rec)
+	x.State.Clean = false
+	x.pending = appendRecord(append(x.pending, opPut), &rec)
+}
+
+// PutAll adds records of UIDs that are not there yet, in ascending order.
+func (x *Index) PutAll(recs []Record) {
+	if len(recs) == 0 {
+		return
+	}
+	for i := range recs {
+		x.pending = appendRecord(append(x.pending, opPut), &recs[i])
+		x.State.ModSeq = max(x.State.ModSeq, recs[i].ModSeq)
+	}
+	x.State.Clean = false
+	x.State.UIDNext = max(x.State.UIDNext, recs[len(recs)-1].UID+1)
+	inOrder := len(x.Records) == 0 || x.Records[len(x.Records)-1].UID < recs[0].UID
+	x.Records = append(x.Records, recs...)
+	if !inOrder {
+		slices.SortFunc(x.Records, func(a, b Record) int { return cmp.Compare(a.UID, b.UID) })
+	}
+}
+
+// SetFlags changes flags and mod-sequence of Records[i], whose file now is in
+// cur/ under the name that base name and flags say.
+func (x *Index) SetFlags(i int, flags, modseq uint64) {
+	r := &x.Records[i]
+	r.Flags, r.ModSeq = flags, modseq
+	r.Bits &^= InNew | Odd
+	delete(x.odd, r.UID)
+	x.State.ModSeq = max(x.State.ModSeq, modseq)
+	x.State.Clean = false
+	x.pending = append(x.pending, opFlags)
+	x.pending = le.AppendUint32(x.pending, r.UID)
+	x.pending = le.AppendUint64(x.pending, flags)
+	x.pending = le.AppendUint64(x.pending, modseq)
+}
+
+// Remove removes the records with these UIDs, which are ascending, at modseq.
+func (x *Index) Remove(uids []uint32, modseq uint64) {
+	var v Vanished
+	flush := func() {
+		if v.First != 0 {
+			x.applyRemove(v, true)
+			x.pending = appendRange(x.pending, opRemove, v)
+		}
+	}
+	for _, uid := range uids {
+		i, ok := x.Find(uid)
+		if !ok {
+			continue
+		}
+		x.dead += x.data.length(x.Records[i].Offset())
+		if v.First != 0 && uid == v.Last+1 {
+			v.Last = uid
+			continue
+		}
+		flush()
+		v = Vanished{First: uid, Last: uid, ModSeq: modseq}
+	}
+	flush()
+	x.sweep()
+	x.trimVanished()
+	x.State.Clean = false
+}
+
+// Burn notes that a UID was used for a message that was never shown.
+func (x *Index) Burn(uid uint32) {
+	x.State.UIDNext = max(x.State.UIDNext, uid+1)
+}
+
+// AddKeyword adds a keyword at the end of Keywords.
+func (x *Index) AddKeyword(name string) {
+	x.Keywords = append(x.Keywords, name)
+	x.State.Clean = false
+	x.pending = appendString(append(x.pending, opKeyword), name)
+}
+
+// OddName returns the file name of a message whose record has the bit Odd.
+func (x *Index) OddName(uid uint32) string { return x.odd[uid] }
+
+// SetOdd notes the file name of a message whose record has, or will be given by
+// Put, the bit Odd.
+func (x *Index) SetOdd(uid uint32, file string) {
+	x.odd[uid] = file
+	x.State.Clean = false
+	x.pending = le.AppendUint32(append(x.pending, opOdd), uid)
+	x.pending = appendString(x.pending, file)
+}
+
+// sweep drops the records marked gone.
+func (x *Index) sweep() {
+	if x.removed {
+		x.Records = slices.DeleteFunc(x.Records, func(r Record) bool { return r.Bits&gone != 0 })
+		x.removed = false
+	}
+}
+
+// trimVanished forgets the oldest half of what vanished when there is too much.
+func (x *Index) trimVanished() {
+	if n := len(x.Vanished); n > MaxVanished {
+		drop := n - MaxVanished/2
+		x.State.Floor = max(x.State.Floor, x.Vanished[drop-1].ModSeq)
+		x.Vanished = slices.Delete(x.Vanished, 0, drop)
+	}
+}

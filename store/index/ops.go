@@ -1,0 +1,159 @@
+package index
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+)
+
+// The operations in a block: a letter, then fields of fixed size; strings
+// have a length of two octets.
+const (
+	opPut     = 'P' // record
+	opFlags   = 'F' // uid, flags, mod-sequence
+	opRemove  = 'X' // first uid, last uid, mod-sequence
+	opVanish  = 'V' // as opRemove, of messages that are not in the snapshot
+	opKeyword = 'K' // name
+	opOdd     = 'O' // uid, file name
+	opState   = 'S'
+)
+
+var errDamaged = errors.New("the index is damaged")
+
+var le = binary.LittleEndian
+
+func appendString(b []byte, s string) []byte {
+	b = le.AppendUint16(b, uint16(len(s)))
+	return append(b, s...)
+}
+
+func appendRange(b []byte, op byte, v Vanished) []byte {
+	b = append(b, op)
+	b = le.AppendUint32(b, v.First)
+	b = le.AppendUint32(b, v.Last)
+	return le.AppendUint64(b, v.ModSeq)
+}
+
+func appendState(b []byte, s *State, dead int64) []byte {
+	b = append(b, opState)
+	b = le.AppendUint32(b, s.UIDNext)
+	b = le.AppendUint64(b, s.ModSeq)
+	b = le.AppendUint64(b, s.Ceiling)
+	b = le.AppendUint64(b, s.Floor)
+	for _, v := range s.Signature {
+		b = le.AppendUint64(b, uint64(v))
+	}
+	b = le.AppendUint64(b, uint64(dead))
+	clean := byte(0)
+	if s.Clean {
+		clean = 1
+	}
+	b = append(b, clean)
+	return appendString(b, s.MailboxID)
+}
+
+// A reader takes fields from a block; it fails once and then stays failed.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) take(n int) []byte {
+	if r.bad || len(r.b) < n {
+		r.bad = true
+		return make([]byte, n)
+	}
+	p := r.b[:n]
+	r.b = r.b[n:]
+	return p
+}
+
+func (r *reader) u32() uint32    { return le.Uint32(r.take(4)) }
+func (r *reader) u64() uint64    { return le.Uint64(r.take(8)) }
+func (r *reader) string() string { return string(r.take(int(le.Uint16(r.take(2))))) }
+
+func (r *reader) vanished() Vanished {
+	return Vanished{First: r.u32(), Last: r.u32(), ModSeq: r.u64()}
+}
+
+func (r *reader) state() (s State, dead int64) {
+	s.UIDNext = r.u32()
+	s.ModSeq, s.Ceiling, s.Floor = r.u64(), r.u64(), r.u64()
+	for i := range s.Signature {
+		s.Signature[i] = int64(r.u64())
+	}
+	dead = int64(r.u64())
+	s.Clean = r.take(1)[0] == 1
+	s.MailboxID = r.string()
+	return s, dead
+}
+
+// apply carries out the operations of one block.
+func (x *Index) apply(block []byte) error {
+	r := &reader{b: block}
+	for len(r.b) > 0 && !r.bad {
+		op := r.take(1)[0]
+		clean := false
+		switch op {
+		case opPut:
+			if p := r.take(RecordSize); !r.bad {
+				x.applyPut(decodeRecord(p))
+			}
+		case opFlags:
+			uid, flags, modseq := r.u32(), r.u64(), r.u64()
+			if i, ok := x.Find(uid); ok && !r.bad {
+				x.Records[i].Flags, x.Records[i].ModSeq = flags, modseq
+				x.Records[i].Bits &^= InNew | Odd
+				delete(x.odd, uid)
+			}
+		case opRemove:
+			x.applyRemove(r.vanished(), true)
+		case opVanish:
+			x.applyRemove(r.vanished(), false)
+		case opKeyword:
+			x.Keywords = append(x.Keywords, r.string())
+		case opOdd:
+			uid := r.u32()
+			x.odd[uid] = r.string()
+		case opState:
+			v := x.State.UIDValidity
+			x.State, x.dead = r.state()
+			x.State.UIDValidity = v
+			clean = x.State.Clean
+		default:
+			r.bad = true
+		}
+		x.State.Clean = clean
+	}
+	if r.bad {
+		return errDamaged
+	}
+	return nil
+}
+
+func (x *Index) applyPut(rec Record) {
+	i, ok := x.Find(rec.UID)
+	switch {
+	case ok:
+		x.Records[i] = rec
+	case i == len(x.Records):
+		x.Records = append(x.Records, rec)
+	default:
+		x.Records = slices.Insert(x.Records, i, rec)
+	}
+	x.State.ModSeq = max(x.State.ModSeq, rec.ModSeq)
+	x.State.UIDNext = max(x.State.UIDNext, rec.UID+1)
+}
+
+func (x *Index) applyRemove(v Vanished, records bool) {
+	x.Vanished = append(x.Vanished, v)
+	x.State.ModSeq = max(x.State.ModSeq, v.ModSeq)
+	if !records {
+		return
+	}
+	for i, _ := x.Find(v.First); i < len(x.Records) && x.Records[i].UID <= v.Last; i++ {
+		x.Records[i].Bits |= gone
+		delete(x.odd, x.Records[i].UID)
+		x.removed = true
+	}
+}
