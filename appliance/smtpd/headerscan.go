@@ -1,0 +1,180 @@
+package smtpd
+
+import (
+	"io"
+	"strings"
+)
+
+// Limits of what is kept of a header.
+const (
+	maxFieldName = 64       // longer names are none that matter here
+	maxFrom      = 64 << 10 // octets of all From fields together
+	maxHops      = 100      // Received fields, RFC 5321, 6.3
+)
+
+// A headerScan copies a message to the next writer and notes what its header says, in constant memory. For submission it
+// leaves out Bcc. A header ends at the first blank line, whether with CRLF or bare LF.
+type headerScan struct {
+	next       io.Writer
+	dropBcc    bool
+	out        []byte // passed on at the end of each Write
+	state      headerState
+	name       []byte // of the field, or what may become one, held back
+	drop       bool   // the field is left out
+	keepFrom   bool   // the field is a From
+	received   int
+	has        map[string]bool // names of single fields that were seen: from, date, message-id
+	from       [][]byte        // bodies of From fields, folded lines joined
+	fromLength int
+	fromLong   bool // From fields are longer than maxFrom
+}
+
+type headerState int
+
+const (
+	atLine    headerState = iota // at the start of a line
+	inName                       // before the colon
+	inField                      // after it, or in a line without one
+	blankCR                      // CR at the start of a line, held back
+	afterBody                    // nothing more to see
+)
+
+func newHeaderScan(next io.Writer, dropBcc bool) *headerScan {
+	return &headerScan{next: next, dropBcc: dropBcc, has: make(map[string]bool)}
+}
+
+// Write passes b on, but for what is left out or held back until it is understood.
+func (h *headerScan) Write(b []byte) (int, error) {
+	if h.state == afterBody {
+		return h.next.Write(b)
+	}
+	h.out = h.out[:0]
+	for i, c := range b {
+		if h.state == afterBody {
+			h.out = append(h.out, b[i:]...)
+			break
+		}
+		h.octet(c)
+	}
+	if _, err := h.next.Write(h.out); err != nil {
+		return 0, err
+	}
+	if h.state == afterBody {
+		h.out, h.name = nil, nil
+	}
+	return len(b), nil
+}
+
+// Close passes on what is held back when a message ends within its header.
+func (h *headerScan) Close() error {
+	held := h.name
+	if h.state == blankCR {
+		held = []byte{'\r'}
+	}
+	if h.state != inName && h.state != blankCR {
+		return nil
+	}
+	h.state = afterBody
+	_, err := h.next.Write(held)
+	return err
+}
+
+func (h *headerScan) octet(c byte) {
+	switch h.state {
+	case atLine:
+		h.startLine(c)
+	case inName:
+		h.nameOctet(c)
+	case inField:
+		h.fieldOctet(c)
+	case blankCR:
+		h.out = append(h.out, '\r')
+		h.state = inField
+		if c == '\n' {
+			h.out = append(h.out, c)
+			h.state = afterBody
+			return
+		}
+		h.field("")
+		h.fieldOctet(c)
+	}
+}
+
+func (h *headerScan) startLine(c byte) {
+	switch c {
+	case '\r':
+		h.state = blankCR
+	case '\n':
+		h.out = append(h.out, c)
+		h.state = afterBody
+	case ' ', '\t': // a folded line belongs to the field before
+		h.state = inField
+		h.fieldOctet(c)
+	default:
+		h.state = inName
+		h.name = h.name[:0]
+		h.nameOctet(c)
+	}
+}
+
+func (h *headerScan) nameOctet(c byte) {
+	if c != ':' && c != '\n' && len(h.name) < maxFieldName {
+		h.name = append(h.name, c)
+		return
+	}
+	name := ""
+	if c == ':' {
+		name = strings.ToLower(strings.TrimRight(string(h.name), " \t"))
+	}
+	h.field(name)
+	if !h.drop {
+		h.out = append(h.out, h.name...)
+	}
+	h.name = h.name[:0]
+	h.state = inField
+	if c != ':' {
+		h.fieldOctet(c)
+	} else if !h.drop {
+		h.out = append(h.out, c)
+	}
+}
+
+// field begins a field; the empty name is a line that is none.
+func (h *headerScan) field(name string) {
+	h.drop = h.dropBcc && (name == "bcc" || name == "resent-bcc") // RFC 5322, 3.6.3
+	h.keepFrom = name == "from"
+	switch name {
+	case "received":
+		h.received++
+	case "from":
+		h.has[name] = true
+		h.from = append(h.from, nil)
+		h.keepFromOctets(1) // a From field costs an octet even when it is empty, so that their number is bounded
+	case "date", "message-id":
+		h.has[name] = true
+	}
+}
+
+// fieldOctet takes an octet of a field's body.
+func (h *headerScan) fieldOctet(c byte) {
+	if !h.drop {
+		h.out = append(h.out, c)
+	}
+	if c == '\n' {
+		h.state = atLine
+		return
+	}
+	if h.keepFrom && c != '\r' && h.keepFromOctets(1) {
+		last := len(h.from) - 1
+		h.from[last] = append(h.from[last], c)
+	}
+}
+
+// keepFromOctets counts what is kept of From fields.
+func (h *headerScan) keepFromOctets(n int) bool {
+	h.fromLength += n
+	if h.fromLength > maxFrom {
+		h.fromLong, h.keepFrom = true, false
+	}
+	return !h.fromLong
+}

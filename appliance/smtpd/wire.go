@@ -1,0 +1,302 @@
+package smtpd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// Limits of lines in octets, with CRLF.
+const (
+	readSize       = 4 << 10
+	maxCommandLine = 2 << 10   // RFC 5321, 4.5.3.1.4 asks for 512, and extensions add to MAIL and RCPT: 26 (SIZE), 500 (AUTH), ...
+	maxAuthLine    = 12288     // RFC 4954, 4.3
+	maxDiscard     = 1 << 20   // of a line that is too long, until the connection ends
+	maxChunk       = 1<<32 - 1 // of one BDAT, as go-smtp reads it
+)
+
+// How often a peer may be wrong on one connection.
+const (
+	maxBadCommands   = 10
+	maxBadSignIns    = 5
+	maxBadRecipients = 100
+)
+
+var (
+	errLineTooLong = errors.New("line too long")
+	errLineEndless = errors.New("line has no end")
+)
+
+// A wire is the connection as go-smtp sees it, for one of the peer's phases (plaintext, TLS). It hands go-smtp one line at
+// a time, only well-formed commands in a good order, and the octets of BDAT chunks as they come. The goroutine of go-smtp's
+// connection owns it.
+type wire struct {
+	peer     *peer
+	session  *session
+	r        *bufio.Reader
+	pending  []byte // for go-smtp, before anything else is read
+	chunk    int64  // octets of a BDAT chunk that go-smtp has still to read
+	sasl     bool   // the next line is a response in an AUTH exchange
+	ending   bool   // nothing more is read
+	mute     bool   // go-smtp's greeting is not for the peer
+	upgraded bool   // ended by STARTTLS: the next phase follows
+	closed   chan struct{}
+}
+
+func newWire(p *peer) *wire {
+	w := &wire{peer: p, r: bufio.NewReaderSize(p, readSize), closed: make(chan struct{})}
+	w.session = &session{wire: w, peer: p, server: p.server}
+	return w
+}
+
+// speak lets go-smtp talk to the peer until the phase ends. A go-smtp Server serves this one connection, since it takes
+// connections from listeners only, and its state must be gone after STARTTLS (RFC 3207, 4.2).
+func (w *wire) speak(greet bool) {
+	o := w.peer.server.options
+	w.mute = !greet
+	engine := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return w.session, nil }))
+	engine.Domain = o.Hostname
+	engine.MaxMessageBytes = o.MaxSize
+	engine.MaxRecipients = o.MaxRecipients
+	engine.MaxLineLength = 0        // lines are limited here
+	engine.EnableSMTPUTF8 = true    // RFC 6531
+	engine.AllowInsecureAuth = true // whether AUTH is offered is the session's matter
+	engine.ErrorLog = engineLog{w.peer.log}
+	if w.peer.tls == nil {
+		engine.TLSConfig = o.TLS // offers STARTTLS, which never reaches go-smtp
+	}
+	_ = engine.Serve(&oneConn{conn: w, taken: make(chan struct{}, 1)}) // always net.ErrClosed
+	_ = engine.Shutdown(context.Background())                          // waits for the goroutine that Serve began
+}
+
+// Read gives go-smtp what it should see next.
+func (w *wire) Read(b []byte) (int, error) {
+	for len(w.pending) == 0 && w.chunk == 0 {
+		if w.ending {
+			return 0, io.EOF
+		}
+		w.next()
+	}
+	if len(w.pending) > 0 {
+		n := copy(b, w.pending)
+		w.pending = w.pending[n:]
+		return n, nil
+	}
+	n, err := w.r.Read(b[:min(int64(len(b)), w.chunk)])
+	w.chunk -= int64(n)
+	if err != nil {
+		w.chunk = 0
+		w.fail(err)
+		return n, io.ErrUnexpectedEOF
+	}
+	return n, nil
+}
+
+// next reads one line, and leaves in pending what go-smtp has to do about it, if anything.
+func (w *wire) next() {
+	w.peer.setIdle(!w.session.chunking())
+	line, err := w.readLine()
+	ends := w.peer.wantsEnd()
+	w.peer.setIdle(false)
+	switch {
+	case errors.Is(err, errLineTooLong):
+		w.badLine("500 5.5.6 line too long")
+	case errors.Is(err, errLineEndless):
+		w.reply("500 5.5.6 line too long")
+		w.goodbye("421 4.7.0 %s line has no end", w.hostname())
+	case err != nil:
+		w.fail(err)
+	case ends:
+		w.fail(errShutdown)
+	case !wellFormed(line):
+		w.badLine("500 5.5.2 lines end in CR LF and hold no control characters")
+	case w.sasl:
+		w.sasl = false
+		w.pending = saslResponse(line)
+	default:
+		w.pending = w.session.screen(line)
+	}
+}
+
+// badLine answers a line that is none. In an AUTH exchange it ends the exchange, which go-smtp answers with 501.
+func (w *wire) badLine(answer string) {
+	if w.sasl {
+		w.sasl = false
+		w.pending = []byte("*\r\n")
+		return
+	}
+	w.bad(answer)
+}
+
+// saslResponse passes on a line of an AUTH exchange. What is not base64 cancels the exchange (RFC 4954, 4: 501).
+func saslResponse(line []byte) []byte {
+	text := bytes.TrimSuffix(line, []byte("\r\n"))
+	if _, err := base64.StdEncoding.DecodeString(string(text)); err != nil && string(text) != "=" {
+		return []byte("*\r\n")
+	}
+	return line
+}
+
+// readLine reads up to LF. A line that is too long is read to its end without being kept.
+func (w *wire) readLine() ([]byte, error) {
+	part, err := w.r.ReadSlice('\n')
+	if err == nil && len(part) <= w.lineLimit(part) {
+		return bytes.Clone(part), nil
+	}
+	line := bytes.Clone(part)
+	for errors.Is(err, bufio.ErrBufferFull) && len(line) <= w.lineLimit(line) {
+		part, err = w.r.ReadSlice('\n')
+		line = append(line, part...)
+	}
+	switch {
+	case err == nil && len(line) <= w.lineLimit(line):
+		return line, nil
+	case err == nil:
+		return nil, errLineTooLong
+	case errors.Is(err, bufio.ErrBufferFull):
+		return nil, w.discardLine(len(line))
+	}
+	return nil, err
+}
+
+func (w *wire) lineLimit(line []byte) int {
+	if w.sasl || len(line) >= 4 && bytes.EqualFold(line[:4], []byte("AUTH")) {
+		return maxAuthLine
+	}
+	return maxCommandLine
+}
+
+// discardLine reads to the end of a line of which n octets have been read.
+func (w *wire) discardLine(n int) error {
+	for n <= maxDiscard {
+		part, err := w.r.ReadSlice('\n')
+		n += len(part)
+		switch {
+		case err == nil:
+			return errLineTooLong
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return err
+		}
+	}
+	return errLineEndless
+}
+
+// wellFormed tells whether a line ends in CRLF and has no control character before. RFC 5321, 2.3.8: CR and LF only
+// together.
+func wellFormed(line []byte) bool {
+	text, ok := bytes.CutSuffix(line, []byte("\r\n"))
+	return ok && bytes.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) < 0
+}
+
+// Write takes go-smtp's answers.
+func (w *wire) Write(b []byte) (int, error) {
+	if w.mute {
+		w.mute = !bytes.HasSuffix(b, []byte("\n"))
+		return len(b), nil
+	}
+	return w.peer.Write(b)
+}
+
+// reply answers the peer without go-smtp.
+func (w *wire) reply(answer string) {
+	_, _ = w.peer.Write([]byte(answer + "\r\n")) // when the peer is gone, the next read tells
+}
+
+// bad answers what should not have been sent; too much of it ends the connection.
+func (w *wire) bad(answer string) {
+	w.reply(answer)
+	if w.peer.badCommands++; w.peer.badCommands >= maxBadCommands {
+		w.goodbye("421 4.7.0 %s too many errors", w.hostname())
+	}
+}
+
+// goodbye is the last answer.
+func (w *wire) goodbye(format string, args ...any) {
+	w.reply(fmt.Sprintf(format, args...))
+	w.end()
+}
+
+// end makes go-smtp see the end of the connection.
+func (w *wire) end() {
+	w.ending = true
+	w.pending, w.chunk = nil, 0
+}
+
+// fail ends the connection for what reading ended with.
+func (w *wire) fail(err error) {
+	switch {
+	case errors.Is(err, errIdle): // RFC 5321, 3.8
+		w.goodbye("421 4.4.2 %s nothing was heard for too long", w.hostname())
+	case errors.Is(err, errShutdown):
+		w.goodbye("421 4.3.2 %s is being shut down", w.hostname())
+	default:
+		w.end()
+	}
+}
+
+// drop reads n octets and forgets them; it is false when the connection failed.
+func (w *wire) drop(n int64) bool {
+	if _, err := io.CopyN(io.Discard, w.r, n); err != nil {
+		w.fail(err)
+		return false
+	}
+	return true
+}
+
+func (w *wire) hostname() string { return w.peer.server.options.Hostname }
+
+// Close ends the phase; the connection itself is the peer's to close.
+func (w *wire) Close() error {
+	select {
+	case <-w.closed:
+		return net.ErrClosed
+	default:
+		close(w.closed)
+		w.end()
+		return nil
+	}
+}
+
+func (w *wire) LocalAddr() net.Addr  { return w.peer.raw.LocalAddr() }
+func (w *wire) RemoteAddr() net.Addr { return w.peer.raw.RemoteAddr() }
+
+// Deadlines are the peer's.
+func (w *wire) SetDeadline(time.Time) error      { return nil }
+func (w *wire) SetReadDeadline(time.Time) error  { return nil }
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
+
+// oneConn is a listener that has one connection, and ends when that has ended.
+type oneConn struct {
+	conn  *wire
+	taken chan struct{}
+}
+
+func (l *oneConn) Accept() (net.Conn, error) {
+	select {
+	case l.taken <- struct{}{}:
+		return l.conn, nil
+	case <-l.conn.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *oneConn) Close() error   { return nil }
+func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
+
+// engineLog takes what go-smtp reports: panics of ours, and nothing else that matters.
+type engineLog struct{ log *slog.Logger }
+
+func (l engineLog) Printf(format string, v ...any) {
+	l.log.Error("smtp session", "error", fmt.Sprintf(format, v...))
+}
+
+func (l engineLog) Println(v ...any) { l.log.Error("smtp session", "error", fmt.Sprint(v...)) }
