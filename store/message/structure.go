@@ -1,7 +1,5 @@
 package message
 
-import "slices"
-
 // Range is a run of octets of a message in wire form.
 type Range struct{ Offset, Len int64 }
 
@@ -9,7 +7,7 @@ type Range struct{ Offset, Len int64 }
 func (r Range) End() int64 { return r.Offset + r.Len }
 
 // Structure is what one pass over a message found. It is never changed after
-// Close or Decode returned it and may be used by several goroutines.
+// Close or Decode returned it, so several goroutines may use it.
 type Structure struct {
 	Size   int64 // octets, wire form
 	Lines  int64 // line ends in the whole message
@@ -17,45 +15,45 @@ type Structure struct {
 	HasNUL bool  // the message holds at least one NUL
 	Parts  []Part
 
-	// References is the unfolded raw value of the first References field, at
-	// most maxReferences octets of it. The other fields that make a thread,
-	// Message-ID and In-Reply-To, are in the ENVELOPE.
+	// References is the unfolded raw value of the first References field,
+	// at most 8 KiB of it. The other fields that make a thread, Message-ID
+	// and In-Reply-To, are in the ENVELOPE.
 	References string
 }
 
 // Part is one node of the MIME tree. Parts stand in Structure.Parts depth
 // first, a parent before its children; Parts[0] is the message itself.
 //
-// A multipart's children are its parts. A message/rfc822 (or message/global)
-// has exactly one child, the message that it holds: that child's Header is the
-// header of the embedded message. The child has no part number of its own.
+// The children of a multipart are its parts; it has at least one. A
+// message/rfc822 has exactly one child, the message that it holds: the child's
+// Header is the header of the embedded message, and the child has no part
+// number of its own unless it is the only part 1 of that message.
 type Part struct {
 	Header Range // with the blank line that ends it
-	Body   Range
+	Body   Range // starts where Header ends
 	Lines  int64 // line ends in Body
 
 	Type, Subtype string // upper case
 	Encoding      Encoding
-	Charset       string // of the charset parameter, as it came; "" where none is given
+	Charset       string // of text parts, as it came; "us-ascii" where none is given; "" for other types
 
 	Parent int32 // index into Structure.Parts; -1 for Parts[0]
-	First  int32 // first child, 0 for none
-	Next   int32 // next part with the same parent, 0 for none
+	First  int32 // first child; 0 for none
+	Next   int32 // next child of the same parent; 0 for none
 
-	fields   string // BODYSTRUCTURE: from the media type up to the encoding
-	ext      string // BODYSTRUCTURE: MD5 (not for multiparts) up to location
-	envelope string // only of Parts[0] and of a message/rfc822's child
+	fields   string // BODYSTRUCTURE from the media type up to the encoding; a multipart's subtype and parameters
+	ext      string // BODYSTRUCTURE from the MD5 (a multipart's: the disposition) up to the location
+	envelope string // ENVELOPE; only Parts[0] and the child of a message/rfc822 have one
 }
 
-// IsMultipart says whether the children are parts of a multipart.
+// IsMultipart says whether the children are the parts of a multipart.
 func (p *Part) IsMultipart() bool { return p.Type == "MULTIPART" }
 
-// IsMessage says whether the body is a message, which is the only child.
-func (p *Part) IsMessage() bool {
-	return p.Type == "MESSAGE" && p.First != 0
-}
+// IsMessage says whether the body is a message/rfc822, whose message is the
+// only child.
+func (p *Part) IsMessage() bool { return p.Type == "MESSAGE" && p.Subtype == "RFC822" }
 
-// Children returns the indexes of the children of Parts[part].
+// Children returns the indexes of the children of Parts[part], in order.
 func (s *Structure) Children(part int) []int {
 	var list []int
 	for c := s.Parts[part].First; c != 0; c = s.Parts[c].Next {
@@ -64,36 +62,77 @@ func (s *Structure) Children(part int) []int {
 	return list
 }
 
-// Find resolves an IMAP part number (RFC 9051, 6.4.5): every message has at
-// least part 1; numbers below a message/rfc822 count the parts of the embedded
+// Find resolves an IMAP part number (RFC 9051, 6.4.5). Every message has at
+// least part 1; numbers below a message/rfc822 are those of the embedded
 // message. The empty path is the message itself.
 func (s *Structure) Find(path []int) (part int, ok bool) {
-	at, message := 0, true // message: the next number counts in the message Parts[at]
+	at := 0
+	whole := true // at is a whole message: its own number 1 has not been used up
 	for _, n := range path {
+		if p := &s.Parts[at]; !whole && p.IsMessage() {
+			at, whole = int(p.First), true
+		}
 		switch p := &s.Parts[at]; {
 		case p.IsMultipart():
-			if at, ok = s.child(at, n); !ok {
+			if at = s.child(p, n); at == 0 {
 				return 0, false
 			}
-		case message:
-			if n != 1 { // RFC 9051, 6.4.5: a non-multipart message has the single part 1
-				return 0, false
-			}
-		default:
+		case !whole || n != 1: // RFC 9051, 6.4.5: what is no multipart has only part 1
 			return 0, false
 		}
-		message = false
-		if s.Parts[at].IsMessage() && !slices.Equal(path, path[:0]) {
-			message = true
-		}
+		whole = false
 	}
 	return at, true
 }
 
-func (s *Structure) child(part, n int) (int, bool) {
-	c := s.Parts[part].First
+// child returns the index of the n-th child (from 1), or 0.
+func (s *Structure) child(p *Part, n int) int {
+	if n < 1 {
+		return 0
+	}
+	c := p.First
 	for ; n > 1 && c != 0; n-- {
 		c = s.Parts[c].Next
 	}
-	return int(c), c != 0 && n == 1
+	return int(c)
+}
+
+// Section names what is wanted of a part, as in BODY[1.2.MIME].
+type Section uint8
+
+const (
+	SectionBody   Section = iota // BODY[1.2]; with an empty path BODY[], the whole message
+	SectionHeader                // BODY[HEADER], and BODY[1.2.HEADER] of a message/rfc822
+	SectionText                  // BODY[TEXT], and BODY[1.2.TEXT] of a message/rfc822
+	SectionMIME                  // BODY[1.2.MIME]
+)
+
+// Section resolves a part number and what is wanted of the part to octets. It
+// is false where the message has no such part, or where RFC 9051, 6.4.5 does
+// not define the section: HEADER and TEXT of a part that holds no message,
+// MIME of the message itself.
+func (s *Structure) Section(path []int, what Section) (Range, bool) {
+	part, ok := s.Find(path)
+	if !ok {
+		return Range{}, false
+	}
+	p := &s.Parts[part]
+	switch {
+	case what == SectionBody && len(path) == 0:
+		return Range{0, s.Size}, true
+	case what == SectionBody:
+		return p.Body, true
+	case what == SectionMIME:
+		return p.Header, len(path) > 0
+	}
+	if len(path) > 0 {
+		if !p.IsMessage() {
+			return Range{}, false
+		}
+		p = &s.Parts[p.First]
+	}
+	if what == SectionHeader {
+		return p.Header, true
+	}
+	return p.Body, true
 }
