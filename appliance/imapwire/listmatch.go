@@ -1,0 +1,98 @@
+package imapwire
+
+import "strings"
+
+// ListPattern is a pattern of LIST, made ready to be held against many names: "*" stands for anything, "%" for
+// anything without the delimiter (RFC 9051, 6.3.9.1), and INBOX is the same in any case. Safe for concurrent use.
+//
+// Matching follows all ways through the pattern at once, with a bit for each position in it. A name costs as many steps
+// as it has octets, each of one operation for 64 octets of the pattern, whatever the wildcards.
+type ListPattern struct {
+	delim    byte
+	literals int      // octets of the pattern that are no wildcards
+	words    int      // of 64 bits, for positions 0 to literals
+	at       []uint64 // words for each octet: bit i is set if literal i is that octet
+	star     []uint64 // bit i is set if a "*" stands before literal i, or at the end if there is none
+	percent  []uint64 // the same for "%"
+}
+
+// NewListPattern makes a pattern ready. It takes 2 KiB of memory for each 64 octets of the pattern.
+func NewListPattern(pattern string, delim byte) *ListPattern {
+	p := &ListPattern{delim: delim, literals: countLiterals(pattern)}
+	p.words = p.literals/64 + 1
+	bits := make([]uint64, (256+2)*p.words)
+	p.at, bits = bits[:256*p.words], bits[256*p.words:]
+	p.star, p.percent = bits[:p.words], bits[p.words:]
+	i := 0
+	for j := range len(pattern) {
+		word, bit := i/64, uint64(1)<<(i%64)
+		switch c := pattern[j]; c {
+		case '*':
+			p.star[word] |= bit
+		case '%':
+			p.percent[word] |= bit
+		default:
+			p.at[int(c)*p.words+word] |= bit
+			i++
+		}
+	}
+	return p
+}
+
+// Match reports whether the name matches.
+func (p *ListPattern) Match(name string) bool {
+	if p.literals > len(name) {
+		return false
+	}
+	var few [8]uint64
+	state := few[:] // bit i: so far the name matches what stands before literal i
+	if p.words > len(few) {
+		state = make([]uint64, p.words)
+	}
+	state = state[:p.words]
+	state[0] = 1
+	folded := inboxPrefix(name, p.delim)
+	for i := range len(name) {
+		p.step(state, name[i], i < folded)
+	}
+	return state[p.literals/64]&(1<<(p.literals%64)) != 0
+}
+
+// step goes on by the octet c, in either case if fold is set (and c a letter).
+func (p *ListPattern) step(state []uint64, c byte, fold bool) {
+	at := p.at[int(c)*p.words:]
+	other := at
+	if fold {
+		other = p.at[int(c^0x20)*p.words:]
+	}
+	for w := p.words - 1; w >= 0; w-- {
+		s := state[w]
+		stay := p.star[w]
+		if c != p.delim {
+			stay |= p.percent[w]
+		}
+		next := s&stay | s&(at[w]|other[w])<<1
+		if w > 0 {
+			next |= state[w-1] & (at[w-1] | other[w-1]) >> 63
+		}
+		state[w] = next
+	}
+}
+
+// inboxPrefix returns how many octets at the beginning of the name are INBOX in any case: 5 or 0.
+func inboxPrefix(name string, delim byte) int {
+	n := len(inbox)
+	if len(name) >= n && strings.EqualFold(name[:n], inbox) && (len(name) == n || name[n] == delim) {
+		return n
+	}
+	return 0
+}
+
+func countLiterals(pattern string) int {
+	return len(pattern) - strings.Count(pattern, "*") - strings.Count(pattern, "%")
+}
+
+// MatchList reports whether the mailbox name matches the LIST pattern. For many names make a ListPattern.
+func MatchList(pattern, name string, delim byte) bool {
+	return countLiterals(pattern) <= len(name) && NewListPattern(pattern, delim).Match(name)
+}

@@ -1,0 +1,59 @@
+package imapwire
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// inbox is the name that RFC 9051, 5.1 takes in any case.
+const inbox = "INBOX"
+
+// mailbox reads a mailbox name as UTF-8, with INBOX in its one spelling.
+func (d *Decoder) mailbox(what string) string {
+	s := d.astring(what)
+	if d.err != nil {
+		return ""
+	}
+	if !d.o.UTF8 {
+		name, err := DecodeUTF7(s)
+		if err != nil {
+			d.fail("%s is wrong: %v", what, err)
+			return ""
+		}
+		return canonicalInbox(name)
+	}
+	if !utf8.ValidString(s) {
+		d.fail("%s is not valid UTF-8", what)
+		return ""
+	}
+	return canonicalInbox(s)
+}
+
+// canonicalInbox puts INBOX into capitals, alone and as the first level of a name, "/" being the delimiter.
+func canonicalInbox(name string) string {
+	n := len(inbox)
+	if len(name) < n || !strings.EqualFold(name[:n], inbox) {
+		return name
+	}
+	if len(name) == n || name[n] == '/' {
+		return inbox + name[n:]
+	}
+	return name
+}
+
+// listPattern reads a mailbox name with wildcards (list-mailbox) or the reference of LIST. It need not be valid
+// modified UTF-7 as a whole ("&*" is what somebody types who looks for an ampersand): such a pattern is kept as it
+// is and matches what it matches.
+func (d *Decoder) listPattern(what string) string {
+	s := d.stringOr(what, isListChar)
+	if len(s) > maxPattern {
+		d.fail("%s is longer than %d octets", what, maxPattern)
+		return ""
+	}
+	if !d.o.UTF8 {
+		if name, err := DecodeUTF7(s); err == nil {
+			return name
+		}
+	}
+	return s
+}
