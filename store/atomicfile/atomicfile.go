@@ -6,12 +6,15 @@
 package atomicfile
 
 import (
+	"bufio"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteFile replaces the file at path by data, with the permissions perm
@@ -37,37 +40,101 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 
 // WriteIn is WriteFile for a name directly inside root.
 func WriteIn(root *os.Root, name string, data []byte, perm os.FileMode) error {
-	tmp := "." + name + ".tmp-" + rand.Text()
-	if len(tmp) > 255 {
-		tmp = ".tmp-" + rand.Text()
+	return Replace(root, name, perm, nil, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// The steps of Replace, as its hook is told them.
+const (
+	StepCreate  = "replace: create"
+	StepWrite   = "replace: write"
+	StepSync    = "replace: sync"
+	StepRename  = "replace: rename"
+	StepSyncDir = "replace: sync directory"
+	StepRemove  = "replace: remove temporary file"
+)
+
+// Replace is WriteIn for content of any length: write is called once, with a
+// buffered writer. Before each step it calls step, unless that is nil; an
+// error from it ends the replacement there, as if the step had failed.
+func Replace(root *os.Root, name string, perm os.FileMode, step func(string) error, write func(io.Writer) error) error {
+	if step == nil {
+		step = func(string) error { return nil }
 	}
-	if err := writeSynced(root, tmp, data, perm); err != nil {
-		return errors.Join(fmt.Errorf("replacing %s: %w", name, err), removeIfThere(root, tmp))
+	tmp := tempName(name)
+	err := writeSynced(root, tmp, perm, step, write)
+	if err == nil {
+		err = step(StepRename)
 	}
-	if err := root.Rename(tmp, name); err != nil {
-		return errors.Join(fmt.Errorf("replacing %s: %w", name, err), removeIfThere(root, tmp))
+	if err == nil {
+		err = root.Rename(tmp, name)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("replacing %s: %w", name, err), removeTemp(root, tmp, step))
+	}
+	if err := step(StepSyncDir); err != nil {
+		return fmt.Errorf("replacing %s: %w", name, err)
 	}
 	return SyncIn(root, ".")
 }
 
-// writeSynced creates name with data and syncs it.
-func writeSynced(root *os.Root, name string, data []byte, perm os.FileMode) error {
+// IsTemp reports whether name is a temporary file of a replacement. One that
+// is hours old was left by a crash.
+func IsTemp(name string) bool {
+	i := strings.LastIndex(name, tempInfix)
+	return i >= 0 && len(name)-i == len(tempInfix)+26
+}
+
+const tempInfix = ".tmp-"
+
+// tempName is unique and no longer than a directory entry may be.
+func tempName(name string) string {
+	random := rand.Text()
+	if room := 255 - len(tempInfix) - len(random); len(name) > room {
+		name = name[:room]
+	}
+	return name + tempInfix + random
+}
+
+// writeSynced creates name, fills it and syncs it.
+func writeSynced(root *os.Root, name string, perm os.FileMode, step func(string) error, write func(io.Writer) error) error {
+	if err := step(StepCreate); err != nil {
+		return err
+	}
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(perm)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return errors.Join(fill(f, perm, step, write), f.Close())
 }
 
-// removeIfThere removes what a failed replacement left.
-func removeIfThere(root *os.Root, name string) error {
+func fill(f *os.File, perm os.FileMode, step func(string) error, write func(io.Writer) error) error {
+	if err := step(StepWrite); err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 32<<10)
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if err := f.Chmod(perm); err != nil {
+		return err
+	}
+	if err := step(StepSync); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// removeTemp removes what a failed replacement left.
+func removeTemp(root *os.Root, name string, step func(string) error) error {
+	if err := step(StepRemove); err != nil {
+		return err
+	}
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

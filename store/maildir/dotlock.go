@@ -1,0 +1,235 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dovecot's dotlocks: a file "name.lock", created exclusively, that holds
+// "pid:host". It is stale when that process is dead, or when neither the lock
+// nor the file it guards has changed for a time. It is removed by who made it,
+// and only if it still is the same file.
+
+const (
+	staleList          = 2 * time.Minute  // dovecot-uidlist and dovecot-keywords
+	staleSubscriptions = 30 * time.Second // subscriptions
+)
+
+// ErrLocked is wrapped when another program held a lock until the context
+// ended.
+var ErrLocked = errors.New("another program is busy in this folder")
+
+// ErrLockLost is wrapped when another program took our lock away, because it
+// was held too long.
+var ErrLockLost = errors.New("another program has taken over the lock")
+
+// lockTable makes the goroutines of this process wait for one another without
+// the file system. Locks are named by the directory's inode, so that a renamed
+// folder keeps its own. It is guarded by mu.
+type lockTable struct {
+	mu   sync.Mutex
+	held map[lockKey]*localLock
+}
+
+type lockKey struct {
+	dir  uint64
+	name string
+}
+
+// localLock is one lock that somebody holds or waits for.
+type localLock struct {
+	turn chan struct{} // holds one value while nobody has the lock
+	refs int           // guarded by lockTable.mu
+}
+
+// acquire waits for key and returns what gives it back.
+func (t *lockTable) acquire(ctx context.Context, key lockKey) (release func(), err error) {
+	t.mu.Lock()
+	l := t.held[key]
+	if l == nil {
+		if t.held == nil {
+			t.held = map[lockKey]*localLock{}
+		}
+		l = &localLock{turn: make(chan struct{}, 1)}
+		l.turn <- struct{}{}
+		t.held[key] = l
+	}
+	l.refs++
+	t.mu.Unlock()
+
+	drop := func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if l.refs--; l.refs == 0 {
+			delete(t.held, key)
+		}
+	}
+	select {
+	case <-l.turn:
+		return func() { l.turn <- struct{}{}; drop() }, nil
+	case <-ctx.Done():
+		drop()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// dotlock is a held lock.
+type dotlock struct {
+	tree
+	name    string // of the lock file
+	made    fs.FileInfo
+	release func()
+}
+
+// lockFile takes the dotlock of target in t, waiting until ctx ends.
+func (r *Root) lockFile(ctx context.Context, t tree, target string, stale time.Duration) (*dotlock, error) {
+	info, err := t.fs.Stat(".")
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", target, err)
+	}
+	release, err := r.locks.acquire(ctx, lockKey{inodeOf(info), target})
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", target, err)
+	}
+	l := &dotlock{tree: t, name: target + ".lock", release: release}
+	if err := l.take(ctx, target, stale); err != nil {
+		release()
+		return nil, fmt.Errorf("locking %s: %w", target, err)
+	}
+	return l, nil
+}
+
+// take creates the lock file, waiting with a timer that backs off.
+func (l *dotlock) take(ctx context.Context, target string, stale time.Duration) error {
+	watch := staleWatch{stale: stale}
+	for wait := time.Millisecond; ; wait = min(2*wait, 64*time.Millisecond) {
+		err := l.create()
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if removed, err := l.overrideStale(&watch, target); err != nil {
+			return err
+		} else if removed {
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("%w: %w", ErrLocked, context.Cause(ctx))
+		}
+	}
+}
+
+func (l *dotlock) create() error {
+	if err := l.step(StepLock); err != nil {
+		return err
+	}
+	f, err := l.fs.OpenFile(l.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(strconv.Itoa(os.Getpid()) + ":" + hostname())
+	if err == nil {
+		l.made, err = f.Stat()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, l.remove(StepUnlock, l.name))
+	}
+	return nil
+}
+
+// staleWatch remembers, while we wait, how long a lock has looked the same.
+type staleWatch struct {
+	stale       time.Duration
+	lock, file  FileStamp
+	unchangedAt time.Time // by the monotonic clock
+}
+
+// overrideStale removes the lock file if it is stale.
+func (l *dotlock) overrideStale(w *staleWatch, target string) (removed bool, err error) {
+	info, err := l.fs.Lstat(l.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if !w.isStale(info, statStamp(l.fs, target)) && !l.ownerDead() {
+		return false, nil
+	}
+	// Nobody but a program that also found it stale removes it; that it is
+	// still the same file makes it unlikely that a fresh lock is hit.
+	again, err := l.fs.Lstat(l.name)
+	if err != nil || !os.SameFile(info, again) || !again.ModTime().Equal(info.ModTime()) {
+		return errors.Is(err, fs.ErrNotExist), nil
+	}
+	return true, l.remove(StepUnlock, l.name)
+}
+
+// isStale reports whether lock and file have not changed for the time, by
+// their own times or by our watching them: the clock may be wrong.
+func (w *staleWatch) isStale(lock fs.FileInfo, file FileStamp) bool {
+	now := time.Now()
+	if stamp := stampOf(lock); stamp != w.lock || file != w.file || w.unchangedAt.IsZero() {
+		w.lock, w.file, w.unchangedAt = stamp, file, now
+	}
+	changed := max(lock.ModTime().UnixNano(), file.ModTime)
+	return now.Sub(w.unchangedAt) > w.stale || now.UnixNano()-changed > int64(w.stale)
+}
+
+// ownerDead reports whether the lock names a process of this machine that is
+// no more. One that names this process was left by an earlier one with the
+// same number: this process holds the turn, and so has no such lock.
+func (l *dotlock) ownerDead() bool {
+	text, err := l.readSmall(l.name, 512)
+	if err != nil {
+		return false
+	}
+	number, host, ok := strings.Cut(string(text), ":")
+	pid, err := strconv.Atoi(number)
+	if !ok || err != nil || pid <= 0 || host != hostname() {
+		return false
+	}
+	return pid == os.Getpid() || errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+}
+
+// check fails with ErrLockLost when the lock is not ours any more.
+func (l *dotlock) check() error {
+	info, err := l.fs.Lstat(l.name)
+	if err == nil && os.SameFile(info, l.made) {
+		return nil
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return ErrLockLost
+	}
+	return err
+}
+
+// touch tells other programs that we are alive.
+func (l *dotlock) touch() error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	now := time.Now()
+	return l.fs.Chtimes(l.name, now, now)
+}
+
+// unlock gives the lock back. ErrLockLost when it was not ours any more.
+func (l *dotlock) unlock() error {
+	defer l.release()
+	if err := l.check(); err != nil {
+		return err
+	}
+	return l.remove(StepUnlock, l.name)
+}

@@ -1,0 +1,273 @@
+package maildir
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"strconv"
+)
+
+// ErrRewrite is wrapped when a list must be rewritten before it can be changed
+// in place: there is none, its end is damaged, or its head has no room.
+var ErrRewrite = errors.New("the list of messages must be rewritten first")
+
+// UIDListLock is dovecot-uidlist.lock, held, and with it the right to change
+// the list. It belongs to one goroutine. Hold it shortly: after two minutes
+// without Touch another program may take it.
+type UIDListLock struct {
+	*dotlock
+}
+
+// LockUIDList waits for the lock until ctx ends. Errors wrap ErrLocked when
+// another program holds it for so long. Each of our goroutines has its turn.
+func (f *Folder) LockUIDList(ctx context.Context) (*UIDListLock, error) {
+	l, err := f.root.lockFile(ctx, f.tree, uidListName, staleList)
+	if err != nil {
+		return nil, fmt.Errorf("the folder %q: %w", f.name, err)
+	}
+	return &UIDListLock{l}, nil
+}
+
+// Touch tells other programs that we are still at work: once a minute in a
+// long Rewrite. ErrLockLost when one has taken the lock.
+func (l *UIDListLock) Touch() error { return l.touch() }
+
+// Unlock gives the lock back. ErrLockLost when another program has taken it.
+func (l *UIDListLock) Unlock() error { return l.unlock() }
+
+// Append adds records, ascending and above every UID in the list, and syncs
+// it. A line that a crash has cut off is removed first. Errors wrap ErrRewrite
+// when the list is missing or its end is damaged, or when a UID is not above
+// the last.
+//
+// After another error some of the records may be in the list, and other
+// programs may have read them: their UIDs are gone. Read the list again for
+// the next one.
+func (l *UIDListLock) Append(recs []UIDRecord) error {
+	if len(recs) == 0 {
+		return nil
+	}
+	if err := l.append(recs); err != nil {
+		return fmt.Errorf("adding to the list of messages: %w", err)
+	}
+	return nil
+}
+
+func (l *UIDListLock) append(recs []UIDRecord) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	f, err := openRegular(l.fs, uidListName, os.O_RDWR)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrRewrite
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.appendTo(f, recs), f.Close())
+}
+
+func (l *UIDListLock) appendTo(f *os.File, recs []UIDRecord) error {
+	end, last, err := l.findEnd(f)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 0, min(len(recs)*128, writeChunk+maxListLine))
+	for _, rec := range recs {
+		if err := rec.check(); err != nil {
+			return err
+		}
+		if rec.UID <= last {
+			return fmt.Errorf("UID %d is not above %d: %w", rec.UID, last, ErrRewrite)
+		}
+		last = rec.UID
+		if b = appendRecord(b, rec); len(b) >= writeChunk {
+			if err := l.writeAt(f, b, end); err != nil {
+				return err
+			}
+			end += int64(len(b))
+			b = b[:0]
+		}
+	}
+	if err := l.writeAt(f, b, end); err != nil {
+		return err
+	}
+	return l.syncList(f)
+}
+
+// writeChunk is how much of an Append is one write. One message is always one.
+const writeChunk = 64 << 10
+
+func (l *UIDListLock) writeAt(f *os.File, b []byte, at int64) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if err := l.step(StepListAppend); err != nil {
+		return err
+	}
+	_, err := f.WriteAt(b, at)
+	return err
+}
+
+func (l *UIDListLock) syncList(f *os.File) error {
+	if err := l.step(StepListSync); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// findEnd gives the offset behind the last line and the highest UID that is
+// taken.
+func (l *UIDListLock) findEnd(f *os.File) (end int64, last uint32, err error) {
+	taken, err := takenByHead(f)
+	if err != nil {
+		return 0, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	size := info.Size()
+	b := make([]byte, min(size, 2*maxListLine))
+	if _, err := f.ReadAt(b, size-int64(len(b))); err != nil && !errors.Is(err, io.EOF) {
+		return 0, 0, err
+	}
+	torn := b[bytes.LastIndexByte(b, '\n')+1:]
+	lines := bytes.TrimSuffix(b[:len(b)-len(torn)], []byte("\n"))
+	start := bytes.LastIndexByte(lines, '\n') + 1
+	if start > 0 {
+		rec, ok := parseRecord(lines[start:], false)
+		if !ok {
+			return 0, 0, ErrRewrite
+		}
+		last = rec.UID
+	} else if int64(len(b)) < size {
+		return 0, 0, ErrRewrite // a line that is too long
+	}
+	end = size - int64(len(torn))
+	if len(torn) > 0 {
+		last, err = l.cutOff(f, torn, end, last)
+	}
+	return end, max(last, taken), err
+}
+
+// takenByHead is the highest UID that the head rules out.
+func takenByHead(f *os.File) (uint32, error) {
+	b := make([]byte, maxListLine)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	line, _, whole := bytes.Cut(b[:n], []byte("\n"))
+	h, damage := parseHeader(string(line))
+	if !whole || damage != "" || !bytes.HasPrefix(line, []byte("3 ")) {
+		return 0, ErrRewrite
+	}
+	return h.UIDNext - 1, nil
+}
+
+// cutOff removes a line that a crash has left incomplete, whose UID is gone.
+func (l *UIDListLock) cutOff(f *os.File, torn []byte, end int64, last uint32) (uint32, error) {
+	if uid, whole := leadingUID(torn); whole && uid <= maxUID {
+		last = max(last, uid)
+	} else {
+		last++
+	}
+	if err := l.step(StepListTrim); err != nil {
+		return 0, err
+	}
+	return last, f.Truncate(end)
+}
+
+// Rewrite replaces the list, atomically and durably. recs must ascend, and
+// h.UIDNext lie above all of them; h.UIDNext must not be lower than what was
+// read from the old list, or UIDs come twice.
+func (l *UIDListLock) Rewrite(h UIDHeader, recs iter.Seq[UIDRecord]) error {
+	if err := h.check(); err != nil {
+		return err
+	}
+	if err := l.check(); err != nil {
+		return fmt.Errorf("rewriting the list of messages: %w", err)
+	}
+	return l.replace(uidListName, func(w io.Writer) error {
+		line := appendHeader(make([]byte, 0, 256), h)
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+		var last uint32
+		for rec := range recs {
+			if err := rec.check(); err != nil {
+				return err
+			}
+			if rec.UID <= last || rec.UID >= h.UIDNext {
+				return fmt.Errorf("UID %d does not lie between %d and %d", rec.UID, last, h.UIDNext)
+			}
+			last = rec.UID
+			line = appendRecord(line[:0], rec)
+			if _, err := w.Write(line); err != nil {
+				return err
+			}
+		}
+		return l.check()
+	})
+}
+
+// SetModSeqCeiling raises the ceiling in the head, in place, and syncs the
+// list; a lower value changes nothing. Errors wrap ErrRewrite when the list is
+// missing or another program's, without room for it.
+func (l *UIDListLock) SetModSeqCeiling(ceiling uint64) error {
+	if err := l.setCeiling(ceiling); err != nil {
+		return fmt.Errorf("raising the mod-sequence ceiling: %w", err)
+	}
+	return nil
+}
+
+func (l *UIDListLock) setCeiling(ceiling uint64) error {
+	if err := l.check(); err != nil {
+		return err
+	}
+	f, err := openRegular(l.fs, uidListName, os.O_RDWR)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrRewrite
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.overwriteCeiling(f, ceiling), f.Close())
+}
+
+// overwriteCeiling changes twenty digits in the first sector of the file: a
+// power cut leaves the old ones or the new.
+func (l *UIDListLock) overwriteCeiling(f *os.File, ceiling uint64) error {
+	b := make([]byte, 512)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	line, _, whole := bytes.Cut(b[:n], []byte("\n"))
+	at := bytes.Index(line, []byte{' ', fieldCeiling})
+	if !whole || !bytes.HasPrefix(line, []byte("3 ")) || at < 0 {
+		return ErrRewrite
+	}
+	at += 2
+	value, _, _ := bytes.Cut(line[at:], []byte(" "))
+	old, err := strconv.ParseUint(string(value), 10, 64)
+	if err != nil || len(value) != ceilingDigits {
+		return ErrRewrite
+	}
+	if ceiling <= old {
+		return nil
+	}
+	if err := l.step(StepListCeiling); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(fmt.Appendf(nil, "%0*d", ceilingDigits, ceiling), int64(at)); err != nil {
+		return err
+	}
+	return l.syncList(f)
+}
