@@ -161,10 +161,12 @@ func (d *draft) takePerson(form url.Values, c config.Config, optional bool) faul
 		f[fieldFullName] = faultNoFullName
 	}
 	login := d.login(c)
-	if login == "" && d.FullName != "" {
+	switch {
+	case login == "" && d.FullName != "":
 		f[fieldLogin] = faultNoLogin
-	}
-	if login != "" {
+	case taken(login, c):
+		f[fieldLogin] = faultTaken
+	case login != "":
 		at := len(c.People)
 		c = c.Clone()
 		c.People = append(c.People, config.Person{Name: login, FullName: d.FullName})
@@ -177,11 +179,10 @@ func (d *draft) takePerson(form url.Values, c config.Config, optional bool) faul
 	return f
 }
 
-// personFields maps the faults of a configuration whose new person has this index to the form. An alias that is
-// wrong has the address that the person was to get.
+// personFields maps the faults of a configuration whose new person has this index to the form.
 func personFields(index int) map[string]string {
 	path := "person[" + itoa(index) + "]"
-	return map[string]string{path + ".name": fieldLogin, path + ".full-name": fieldFullName, "person": fieldLogin, "alias": fieldLogin}
+	return map[string]string{path + ".name": fieldLogin, path + ".full-name": fieldFullName, "person": fieldLogin}
 }
 
 type fieldFault struct{ field, text string }
@@ -209,8 +210,8 @@ func (d *draft) takePassword(login, password, again string) fieldFault {
 	return fieldFault{}
 }
 
-// check adds to f what the rules of the configuration say about fields of this page: a map from paths in the
-// configuration, or their beginnings before "[", to fields of the form.
+// check adds to f what the rules of the configuration say about the fields of this page. fields maps paths in the
+// configuration to fields of the form; what it does not name belongs to other pages.
 func (d *draft) check(f faults, c config.Config, fields map[string]string) {
 	var found config.Faults
 	if !errors.As(c.Validate(), &found) {
@@ -218,10 +219,6 @@ func (d *draft) check(f faults, c config.Config, fields map[string]string) {
 	}
 	for _, one := range found {
 		field, ours := fields[one.Field]
-		if before, _, list := strings.Cut(one.Field, "["); !ours && list {
-			field, ours = fields[before]
-			ours = ours && before == "alias"
-		}
 		if _, said := f[field]; ours && !said {
 			f[field] = sentence(errors.New(one.Reason))
 		}

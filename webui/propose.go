@@ -44,19 +44,26 @@ func proposeLogin(fullName string, c config.Config) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	tries := []string{parts[0], strings.Join(parts, "."), parts[0] + "." + parts[len(parts)-1]}
+	tries := []string{parts[0]}
+	if len(parts) > 1 {
+		tries = append(tries, parts[0]+"."+parts[len(parts)-1], strings.Join(parts, "."))
+	}
 	for i := 2; i < 10; i++ {
 		tries = append(tries, parts[0]+strconv.Itoa(i))
 	}
 	i := slices.IndexFunc(tries, func(name string) bool {
-		_, taken := c.Person(name)
-		taken = taken || slices.ContainsFunc(c.Aliases, func(a config.Alias) bool { return a.Address.Fold().Local() == name })
-		return !taken && config.CheckPersonName(name) == nil
+		return !taken(name, c) && config.CheckPersonName(name) == nil
 	})
 	if i < 0 {
 		return ""
 	}
 	return tries[i]
+}
+
+// taken reports whether somebody has this name, or an alias is called so.
+func taken(name string, c config.Config) bool {
+	_, person := c.Person(name)
+	return person || slices.ContainsFunc(c.Aliases, func(a config.Alias) bool { return a.Address.Fold().Local() == name })
 }
 
 // slug writes text with small letters a to z, digits and hyphens between words. Letters of other scripts are left

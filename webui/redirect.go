@@ -11,9 +11,11 @@ import (
 // RedirectHandler answers plain HTTP: it sends every browser to the same host over HTTPS, and does nothing else
 // but say at /healthz that it serves. httpsPort is asked at each request: the public port of HTTPS.
 func RedirectHandler(httpsPort func() int) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", healthz)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	return withHeaders(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			healthz(w, r)
+			return
+		}
 		host := hostOf(r.Host)
 		if !plausibleHost(host) {
 			http.Error(w, refusalHost.Lead, http.StatusBadRequest)
@@ -32,8 +34,7 @@ func RedirectHandler(httpsPort func() int) http.Handler {
 		}
 		// Not permanent: ports and names change, and browsers never forget a 301.
 		http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusTemporaryRedirect)
-	})
-	return withHeaders(mux)
+	}))
 }
 
 // plausibleHost reports whether a Host header is a name or an address at all.

@@ -18,6 +18,7 @@ const (
 	faultOneLabel        = "A mail domain has at least one dot in it, such as example.org."
 	faultNoFullName      = "Say what this person is called."
 	faultNoLogin         = "Choose a name for signing in: no free one can be made from the full name."
+	faultTaken           = "Somebody here has this name already. Choose another one."
 	faultNoPassword      = "Choose a password."
 	faultPasswordsDiffer = "The two passwords are not the same. Type it once more in both fields."
 	faultNotShown        = "Something was changed in another window. This is what will be set up now: look it over once more."
