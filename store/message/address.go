@@ -31,14 +31,16 @@ type addressParser struct {
 	inGroup bool
 
 	text    []byte // the words of the phrase or local part at hand
-	last    int    // where its last word starts
-	glue    bool   // the next word belongs to the last one: "a . b"
+	last    int    // where the last of them starts, or the last run of them that dots connect
+	glue    bool   // text ends in a dot
+	spaced  bool   // that run has white space in it: "a . b"
 	comment string // the last comment
+	noQuote bool   // a quote that is never closed was met: quotes mean nothing
 }
 
 // next reads up to the next address, group start or group end into p.addr.
 func (p *addressParser) next() bool {
-	p.text, p.last, p.glue, p.comment = p.text[:0], 0, false, ""
+	p.text, p.last, p.glue, p.spaced, p.comment = p.text[:0], 0, false, false, ""
 	p.addr = address{}
 	for p.i < len(p.s) {
 		switch c := p.s[p.i]; c {
@@ -73,8 +75,8 @@ func (p *addressParser) next() bool {
 			p.i++
 			p.atDomain()
 			return true
-		case '>', ')':
-			p.i++ // lost
+		case '>', ')': // lost
+			p.i++
 		default:
 			p.word()
 		}
@@ -82,15 +84,19 @@ func (p *addressParser) next() bool {
 	return p.bare() || p.endGroup()
 }
 
-// bare takes words that no address followed as a mailbox without a domain, as
-// local mail has it.
+// bare takes words that no address followed: one is a mailbox without a
+// domain, as local mail has it, several are a name.
 func (p *addressParser) bare() bool {
 	if len(p.text) == 0 {
 		return false
 	}
-	p.addr.mailbox = p.phrase()
-	p.addr.name = p.comment
-	p.text = p.text[:0]
+	if p.last > 0 {
+		p.addr.name = string(p.text)
+	} else {
+		p.addr.mailbox = p.localWord()
+		p.addr.name = p.comment
+	}
+	p.text, p.last = p.text[:0], 0
 	return true
 }
 
@@ -114,30 +120,58 @@ func (p *addressParser) endGroup() bool {
 
 func (p *addressParser) phrase() string { return string(p.text) }
 
+// localWord returns the last word as a local part (RFC 5322, 4.4: obs-local-part).
+func (p *addressParser) localWord() string {
+	w := string(p.text[p.last:])
+	if p.spaced {
+		w = strings.ReplaceAll(strings.ReplaceAll(w, " .", "."), ". ", ".")
+	}
+	return w
+}
+
 // word reads an atom, a quoted string or an encoded word.
 func (p *addressParser) word() {
 	start := p.i
 	var w string
-	dot := false
-	if p.s[p.i] == '"' {
-		l := lexer{s: p.s, i: p.i}
-		w = l.quoted()
-		p.i = l.i
+	quote := p.s[p.i] == '"'
+	if quote {
+		if w = p.quoted(); p.noQuote {
+			return
+		}
 	} else {
 		p.i += max(1, encodedWordLen(p.s[p.i:]))
 		for p.i < len(p.s) && strings.IndexByte(" \t\r()<>@,;:\"", p.s[p.i]) < 0 {
 			p.i++
 		}
 		w = p.s[start:p.i]
-		dot = w[0] == '.'
 	}
-	adjacent := start > 0 && strings.IndexByte(" \t\r)", p.s[start-1]) < 0
-	if len(p.text) > 0 && !p.glue && !dot && !adjacent {
+	dot := !quote && w[0] == '.'
+	if len(p.text) > 0 && strings.IndexByte(" \t\r)", p.s[start-1]) >= 0 {
 		p.text = append(p.text, ' ')
-		p.last = len(p.text)
+		if p.glue || dot {
+			p.spaced = true
+		} else {
+			p.last, p.spaced = len(p.text), false
+		}
 	}
 	p.text = append(p.text, w...)
-	p.glue = strings.HasSuffix(w, ".") && p.s[start] != '"'
+	p.glue = !quote && w[len(w)-1] == '.'
+}
+
+// quoted reads a quoted string. One that is never closed is no string: the
+// quote is dropped, and so is every later one.
+func (p *addressParser) quoted() string {
+	l := lexer{s: p.s, i: p.i}
+	if !p.noQuote {
+		w := l.quoted()
+		if l.closed {
+			p.i = l.i
+			return w
+		}
+		p.noQuote = true
+	}
+	p.i++
+	return ""
 }
 
 // encodedWordLen returns the length of the encoded word (RFC 2047) that s
@@ -165,20 +199,9 @@ func encodedWordLen(s string) int {
 // atDomain reads the domain after an @ outside of angle brackets. Only the
 // last word before it is the local part; words before that are a name.
 func (p *addressParser) atDomain() {
-	p.addr.mailbox = string(p.text[p.last:])
+	p.addr.mailbox = p.localWord()
 	p.addr.name = strings.TrimSuffix(string(p.text[:p.last]), " ")
-	p.spaces()
-	start := p.i
-	if p.i < len(p.s) && p.s[p.i] == '[' {
-		for p.i < len(p.s) && p.s[p.i] != ']' && p.s[p.i] != ',' {
-			p.i++
-		}
-	}
-	for p.i < len(p.s) && strings.IndexByte("()<>,;", p.s[p.i]) < 0 {
-		p.i++
-	}
-	p.addr.domain = strings.TrimRight(p.s[start:p.i], " \t\r")
-	p.spaces()
+	p.addr.domain = p.domain()
 	if p.i < len(p.s) && p.s[p.i] == '<' {
 		// "ann@example.org <ann@example.org>": what came was the name.
 		p.addr.name = strings.TrimSpace(p.addr.name + " " + p.addr.mailbox + "@" + p.addr.domain)
@@ -186,10 +209,36 @@ func (p *addressParser) atDomain() {
 		p.angle()
 		return
 	}
-	p.untilComma()
+	if i := strings.IndexAny(p.s[p.i:], "@,;\"("); i < 0 || p.s[p.i+i] != '@' || p.s[p.i] == '@' {
+		p.untilComma()
+	} // else "ann@example.org ben@example.org": the comma was forgotten
 	if p.addr.name == "" {
 		p.addr.name = p.comment
 	}
+}
+
+// domain reads the atoms of a domain, white space around its dots and all
+// (RFC 5322, 4.4: obs-domain), or a domain literal.
+func (p *addressParser) domain() string {
+	p.spaces()
+	var d []byte
+	for p.i < len(p.s) {
+		start := p.i
+		if p.s[p.i] == '[' {
+			for p.i < len(p.s) && p.s[p.i] != ']' && p.s[p.i] != ',' {
+				p.i++
+			}
+		}
+		for p.i < len(p.s) && strings.IndexByte(" \t\r()<>,;\"", p.s[p.i]) < 0 {
+			p.i++
+		}
+		d = append(d, p.s[start:p.i]...)
+		p.spaces()
+		if p.i == start || p.i == len(p.s) || p.s[p.i] != '.' && (len(d) == 0 || d[len(d)-1] != '.') {
+			break
+		}
+	}
+	return string(d)
 }
 
 func (p *addressParser) spaces() {
@@ -221,9 +270,7 @@ func (p *addressParser) angle() {
 	for p.i < len(p.s) && p.s[p.i] != '>' && p.s[p.i] != ',' {
 		switch p.s[p.i] {
 		case '"':
-			l := lexer{s: p.s, i: p.i}
-			l.quoted()
-			p.i = l.i
+			p.quoted()
 			continue
 		case '@':
 			at = p.i
@@ -284,9 +331,7 @@ func (p *addressParser) untilComma() {
 		case '(':
 			p.spaces()
 		case '"':
-			l := lexer{s: p.s, i: p.i}
-			l.quoted()
-			p.i = l.i
+			p.quoted()
 		default:
 			p.i++
 		}

@@ -79,7 +79,7 @@ func fieldOf(name []byte) (field, int) {
 }
 
 // header keeps what ENVELOPE and BODYSTRUCTURE need of the header at hand. Of
-// a field that comes twice the first counts, as with Dovecot.
+// a field that comes twice the first counts; To, Cc and Bcc add up.
 type header struct {
 	message bool // the fields of ENVELOPE are wanted
 	room    int  // octets that those may still take
@@ -111,17 +111,27 @@ func (h *header) start(line []byte) {
 		return
 	}
 	f, limit := fieldOf(asciiLower(lower[:0], name))
-	if f == fieldNone || h.seen[f] || f <= fieldReferences && !h.message {
+	again := h.seen[f]
+	if f == fieldNone || again && !repeats(f) || f <= fieldReferences && !h.message {
 		return
 	}
 	h.at, h.left = f, limit
-	if f <= fieldReferences {
-		h.left = min(h.left, h.room)
-	}
 	h.seen[f] = true
 	h.value = h.value[:0]
+	if again {
+		h.room += len(h.texts[f])
+		h.left = min(h.left, h.room)
+		h.add([]byte(h.texts[f]))
+		h.add([]byte{','})
+	} else if f <= fieldReferences {
+		h.left = min(h.left, h.room)
+	}
 	h.add(value)
 }
+
+// repeats says whether a field that comes again adds to the first one:
+// RFC 5322, 4.5.3 for the destination fields.
+func repeats(f field) bool { return f == fieldTo || f == fieldCc || f == fieldBcc }
 
 // fold goes on with the field at hand on a new line: the line end and the
 // white space after it become one space.

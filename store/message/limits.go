@@ -12,6 +12,7 @@ const (
 	maxEnvelope    = 96 << 10  // octets of a rendered ENVELOPE from which on no address is added
 	maxFrom        = 8 << 10   // the same for From, Sender and Reply-To, which may stand three times
 	maxMIMEField   = 8 << 10   // octets kept of one Content-* field
+	maxParams      = 128       // parameters of a field; as Dovecot
 	maxToken       = 64        // octets of a type, subtype or encoding
 	maxText        = 256 << 10 // octets of rendered text of all parts, from which on details become NIL
 )

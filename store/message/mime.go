@@ -1,11 +1,13 @@
 package message
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 )
 
-// param is one parameter of a Content-* field, as it came: RFC 2231 pieces are
-// not put together.
+// param is one parameter of a Content-* field, as it came, except that the
+// pieces of RFC 2231, 3 are put together.
 type param struct{ name, value string }
 
 // mimeFields is what the Content-* fields of one header say.
@@ -35,9 +37,12 @@ func (h *header) mime() *mimeFields {
 		}
 	}
 	m.encoding = parseEncoding(m.encodingToken)
+	if name := m.encoding.String(); m.encoding != EncodingOther && !strings.EqualFold(m.encodingToken, name) {
+		m.encodingToken = name // a known misspelling
+	}
 	switch {
 	case strings.EqualFold(m.typ, "text"):
-		if m.param("charset") == "" {
+		if !m.has("charset") {
 			// RFC 2045, 5.2. The answer says it outright, as Dovecot's does.
 			m.params = append(m.params, param{"charset", "us-ascii"})
 		}
@@ -80,29 +85,23 @@ func (m *mimeFields) makeOpaque() {
 	m.params, m.boundary, m.charset = nil, "", ""
 }
 
-// param returns the value of a parameter, with the pieces of RFC 2231, 3 put
-// together; its percent-encoding is left.
+// param returns the value of a parameter, "" if there is none. RFC 2231's
+// percent-encoding is left.
 func (m *mimeFields) param(name string) string {
 	for _, p := range m.params {
-		if p.value != "" && strings.EqualFold(p.name, name) || strings.EqualFold(p.name, name+"*") {
+		if isParam(p.name, name) && p.value != "" {
 			return p.value
 		}
 	}
-	var whole strings.Builder
-	for i := range 10 {
-		piece, found := name+"*"+string(rune('0'+i)), false
-		for _, p := range m.params {
-			if strings.EqualFold(p.name, piece) || strings.EqualFold(p.name, piece+"*") {
-				whole.WriteString(p.value)
-				found = true
-				break
-			}
-		}
-		if !found {
-			break
-		}
-	}
-	return whole.String()
+	return ""
+}
+
+func (m *mimeFields) has(name string) bool {
+	return slices.ContainsFunc(m.params, func(p param) bool { return isParam(p.name, name) })
+}
+
+func isParam(got, name string) bool {
+	return strings.EqualFold(strings.TrimSuffix(got, "*"), name)
 }
 
 // charsetParam returns the charset of a text part.
@@ -227,8 +226,9 @@ func b2i(b bool) int {
 
 // lexer reads the tokens of RFC 2045, 5.1, and goes on whatever it meets.
 type lexer struct {
-	s string
-	i int
+	s      string
+	i      int
+	closed bool // the last quoted string had its closing quote
 }
 
 // space passes over white space and comments.
@@ -289,8 +289,8 @@ func (l *lexer) params() []param {
 	var list []param
 	for {
 		l.untilSemicolon()
-		if !l.take(';') {
-			return list
+		if !l.take(';') || len(list) >= maxParams {
+			return joinPieces(list)
 		}
 		l.space()
 		name := l.token()
@@ -301,6 +301,62 @@ func (l *lexer) params() []param {
 		l.space()
 		list = append(list, param{name, l.value(name)})
 	}
+}
+
+// joinPieces puts together what RFC 2231, 3 cut: title*0, title*1 become title,
+// and title* if one of them is percent-encoded, as title*0* is. Many mail
+// programs cannot do it themselves. Pieces that miss one stay as they are.
+func joinPieces(list []param) []param {
+	drop := make([]bool, len(list))
+	for i, p := range list {
+		base, encoded, ok := piece(p.name, 0)
+		if !ok || drop[i] {
+			continue
+		}
+		pieces := []int{i}
+		for n := 1; ; n++ {
+			j := slices.IndexFunc(list, func(p param) bool {
+				b, _, ok := piece(p.name, n)
+				return ok && strings.EqualFold(b, base)
+			})
+			if j < 0 {
+				break
+			}
+			pieces = append(pieces, j)
+			encoded = encoded || strings.HasSuffix(list[j].name, "*")
+			drop[j] = true
+		}
+		list[i] = join(list, pieces, base, encoded)
+	}
+	var whole []param
+	for i, p := range list {
+		if !drop[i] {
+			whole = append(whole, p)
+		}
+	}
+	return whole
+}
+
+func join(list []param, pieces []int, base string, encoded bool) param {
+	var whole strings.Builder
+	for _, j := range pieces {
+		v := list[j].value
+		if encoded && !strings.HasSuffix(list[j].name, "*") {
+			v = strings.ReplaceAll(v, "%", "%25") // this piece means it literally
+		}
+		whole.WriteString(v)
+	}
+	if encoded {
+		base += "*"
+	}
+	return param{base, whole.String()}
+}
+
+// piece splits title*1 or title*1* for n = 1.
+func piece(name string, n int) (base string, encoded, ok bool) {
+	name, encoded = strings.CutSuffix(name, "*")
+	base, ok = strings.CutSuffix(name, "*"+strconv.Itoa(n))
+	return base, encoded, ok && base != ""
 }
 
 // untilSemicolon passes over everything before the next semicolon that is in
@@ -348,7 +404,7 @@ func (l *lexer) quoted() string {
 	}
 	l.i = min(l.i, len(l.s))
 	s := l.s[start:l.i]
-	l.take('"')
+	l.closed = l.take('"')
 	if escaped {
 		s = unescape(s)
 	}

@@ -155,10 +155,6 @@ func (p *Parser) endLine() {
 	p.off += 2
 	p.lines++
 	p.begun, p.cr = false, false
-	p.afterLine()
-}
-
-func (p *Parser) afterLine() {
 	switch p.kind {
 	case lineBlank:
 		p.endHeader()
@@ -199,9 +195,6 @@ func (p *Parser) Close() *Structure {
 		if !p.decided {
 			p.decide(true)
 		}
-		// The last line has no end. What it starts, starts at the end.
-		p.begun = false
-		p.afterLine()
 	}
 	p.closeFrames(0, p.off, p.lines)
 	s := p.s
