@@ -16,8 +16,8 @@
 //
 // Server accepts and tracks connections. A peer is one of them: deadlines, output buffer, TLS, shutting down. For each of its
 // two phases, before and after STARTTLS, a wire reads its lines, and screens them: what is wrong in form or order is answered
-// there. The lines that remain go to go-smtp, which speaks the dialog and calls session: Mail, Rcpt, Data. Data copies the
-// message through headerScan into an Incoming, then finish looks at it as a whole, and delivers it. Checks of whether
+// there. The lines that remain go to go-smtp, which speaks the dialog and calls session: Mail, Rcpt, Data. A receipt copies the
+// message through headerScan into an Incoming; then its finish looks at it as a whole, and delivers it. Checks of whether
 // an incoming message is welcome have their seat in finish, between the end of the message and its delivery: they
 // see the envelope, the Incoming and the trace header, and may refuse, or choose mailboxes.
 //
@@ -25,6 +25,7 @@
 //
 // go-smtp v0.25.1 loses the dot and the CR of a line ".<CR>X", does not end a message after <CR><CRLF>, unquotes local parts so
 // that addresses become ambiguous, knows no <postmaster>, sets one deadline for a whole message, leaves after the fourth
-// bad command, and its Shutdown cannot be told that time is up. So it never sees message bytes of DATA (session.Data reads them
-// from the wire), sees addresses that are parsed already, and its Shutdown is called only when its connection has ended.
+// bad command, and its Shutdown cannot be told that time is up. After a BDAT message given up by RSET, its next message may get the
+// answer of the one before. So it never sees message octets (session.Data reads them from the wire, BDAT is answered before
+// it), sees addresses that are parsed already, and its Shutdown is called only when its connection has ended.
 package smtpd

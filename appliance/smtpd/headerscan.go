@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"bytes"
 	"io"
 	"strings"
 )
@@ -49,12 +50,17 @@ func (h *headerScan) Write(b []byte) (int, error) {
 		return h.next.Write(b)
 	}
 	h.out = h.out[:0]
-	for i, c := range b {
-		if h.state == afterBody {
+	for i := 0; i < len(b); {
+		switch {
+		case h.state == afterBody:
 			h.out = append(h.out, b[i:]...)
-			break
+			i = len(b)
+		case h.state == inField && !h.keepFrom:
+			i += h.restOfLine(b[i:])
+		default:
+			h.octet(b[i])
+			i++
 		}
-		h.octet(c)
 	}
 	if _, err := h.next.Write(h.out); err != nil {
 		return 0, err
@@ -77,6 +83,19 @@ func (h *headerScan) Close() error {
 	h.state = afterBody
 	_, err := h.next.Write(held)
 	return err
+}
+
+// restOfLine takes the rest of a line that nothing is kept of, as far as b holds it.
+func (h *headerScan) restOfLine(b []byte) int {
+	n := len(b)
+	if end := bytes.IndexByte(b, '\n'); end >= 0 {
+		n = end + 1
+		h.state = atLine
+	}
+	if !h.drop {
+		h.out = append(h.out, b[:n]...)
+	}
+	return n
 }
 
 func (h *headerScan) octet(c byte) {
@@ -148,8 +167,9 @@ func (h *headerScan) field(name string) {
 		h.received++
 	case "from":
 		h.has[name] = true
-		h.from = append(h.from, nil)
-		h.keepFromOctets(1) // a From field costs an octet even when it is empty, so that their number is bounded
+		if h.keepFromOctets(1) { // an empty field costs an octet too, so that their number is bounded
+			h.from = append(h.from, nil)
+		}
 	case "date", "message-id":
 		h.has[name] = true
 	}

@@ -3,7 +3,6 @@ package smtpd
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/mail"
 	"slices"
 	"strings"
@@ -66,24 +65,14 @@ func (m *receipt) data() error {
 	return m.finish()
 }
 
-// chunks receives what go-smtp takes out of BDAT chunks.
-func (m *receipt) chunks(r io.Reader) error {
-	buf := make([]byte, readSize)
-	for m.err == nil {
-		n, err := r.Read(buf)
-		_, _ = m.Write(buf[:n]) // remembers its errors itself
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return m.log(answer(451, 4, 4, 2, errAborted.Error()))
-		}
-	}
-	return m.finish()
+// giveUp ends a message that will not be finished.
+func (m *receipt) giveUp() {
+	m.log(answer(451, 4, 4, 2, "the message was given up before its last chunk"))
+	m.close()
 }
 
 // finish looks at the whole message and delivers it. Every return is the answer for the sender.
-func (m *receipt) finish() error {
+func (m *receipt) finish() *smtp.SMTPError {
 	if m.err == nil {
 		m.err = m.header.Close()
 	}
@@ -176,13 +165,13 @@ func authors(field string) ([]mailaddr.Addr, error) {
 }
 
 // keepingFailed answers and logs trouble of ours.
-func (m *receipt) keepingFailed(err error) error {
+func (m *receipt) keepingFailed(err error) *smtp.SMTPError {
 	m.session.peer.log.Error("message not kept", "id", m.tx.id, "error", err)
 	return m.log(keepingFailed(err, m.tx.id))
 }
 
 // log writes the line that tells what became of the message.
-func (m *receipt) log(a *smtp.SMTPError) error {
+func (m *receipt) log(a *smtp.SMTPError) *smtp.SMTPError {
 	to := make([]string, 0, len(m.tx.to))
 	for _, r := range m.tx.to {
 		to = append(to, r.addr.String())

@@ -12,6 +12,12 @@ func answer(code, class, subject, detail int, text string) *smtp.SMTPError {
 	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{class, subject, detail}, Message: text}
 }
 
+// line is an answer as it is sent.
+func line(a *smtp.SMTPError) string {
+	e := a.EnhancedCode
+	return fmt.Sprintf("%d %d.%d.%d %s", a.Code, e[0], e[1], e[2], a.Message)
+}
+
 // refuseRecipient answers RCPT for an address that the Directory has nobody for.
 func (s *session) refuseRecipient(t *transaction, err error) error {
 	log := s.peer.log.With("id", t.id, "from", t.from.String(), "to", s.addr.String())

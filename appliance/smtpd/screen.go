@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"encoding/base64"
+	"math"
 	"strconv"
 	"strings"
 
@@ -69,7 +70,7 @@ func (s *session) screenMail(arg string) []byte {
 		s.wire.bad("530 5.7.0 start TLS and sign in first") // RFC 4954, 6 and RFC 3207, 4
 	case s.server.submission && s.person == "":
 		s.wire.bad("530 5.7.0 sign in first")
-	case s.transaction() != nil: // RFC 5321, 3.3: no nested MAIL
+	case s.tx != nil: // RFC 5321, 3.3: no nested MAIL
 		s.wire.bad("503 5.5.1 a message has been begun, finish it or say RSET")
 	case !ok:
 		s.wire.bad("501 5.5.4 write MAIL FROM:<address>")
@@ -91,11 +92,11 @@ func (s *session) screenMail(arg string) []byte {
 // screenRcpt checks the order, the recipient's form and the parameters.
 func (s *session) screenRcpt(arg string) []byte {
 	rest, ok := cutPrefixFold(arg, "TO:")
-	t := s.transaction()
+	t := s.tx
 	switch {
 	case t == nil:
 		s.wire.bad("503 5.5.1 say MAIL first")
-	case t.chunked:
+	case s.chunking():
 		s.wire.bad("503 5.5.1 the message has been begun")
 	case !ok:
 		s.wire.bad("501 5.5.4 write RCPT TO:<address>")
@@ -151,13 +152,13 @@ func (s *session) sizeFits(params string) bool {
 }
 
 func (s *session) screenData(arg string) []byte {
-	t := s.transaction()
+	t := s.tx
 	switch {
 	case arg != "":
 		s.wire.bad("501 5.5.4 DATA takes no argument")
 	case t == nil:
 		s.wire.bad("503 5.5.1 say MAIL and RCPT first")
-	case t.chunked: // RFC 3030, 2
+	case s.chunking(): // RFC 3030, 2
 		s.wire.bad("503 5.5.1 a message begun with BDAT goes on with BDAT")
 	case len(t.to) == 0:
 		s.wire.bad("503 5.5.1 no recipient was accepted")
@@ -180,12 +181,12 @@ func (s *session) screenBdat(arg string) []byte {
 	case err != nil:
 		s.bdatUnclear("501 5.5.4 the size of BDAT is not a number")
 		return nil
-	case size > maxChunk:
+	case size > math.MaxUint32: // whoever announces that much is not waited for
 		s.wire.reply("552 5.3.4 " + tooLarge(s.server.options.MaxSize))
 		s.wire.end()
 		return nil
 	}
-	t := s.transaction()
+	t := s.tx
 	answer := ""
 	switch {
 	case len(fields) > 1 && !last:
@@ -202,11 +203,7 @@ func (s *session) screenBdat(arg string) []byte {
 		}
 		return nil
 	}
-	if !t.chunked { // once, since from then on Data reads it too
-		t.chunked = true
-	}
-	s.wire.chunk = int64(size)
-	return command("BDAT", arg)
+	return s.bdat(int64(size), last)
 }
 
 // bdatUnclear ends the connection, since nobody can tell where the chunk ends and commands go on.
@@ -224,7 +221,7 @@ func (s *session) screenAuth(arg string) []byte {
 		s.wire.bad("503 5.5.1 nobody signs in on this port: mail programs use port 465 (TLS) or 587 (STARTTLS)")
 	case s.person != "":
 		s.wire.bad("503 5.5.1 you have signed in already") // RFC 4954, 4
-	case s.transaction() != nil:
+	case s.tx != nil:
 		s.wire.bad("503 5.5.1 not while a message is sent") // RFC 4954, 4
 	case !s.peer.maySignIn():
 		s.wire.bad("538 5.7.11 start TLS first")

@@ -3,8 +3,8 @@ package smtpd
 import (
 	"crypto/rand"
 	"io"
+	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/emersion/go-smtp"
 
@@ -14,8 +14,8 @@ import (
 // maxHelo is how long a host's name may be, RFC 5321, 4.5.3.1.2.
 const maxHelo = 255
 
-// A session is one phase of a connection as go-smtp's Session: what was said so far. The goroutine of the connection owns
-// it; only transaction is shared with the goroutine in which go-smtp runs Data for BDAT.
+// A session is one phase of a connection as go-smtp's Session: what was said so far. The goroutine of go-smtp's connection
+// owns it.
 type session struct {
 	wire   *wire
 	peer   *peer
@@ -25,22 +25,16 @@ type session struct {
 	extended bool          // EHLO, not HELO
 	person   string        // who has signed in
 	addr     mailaddr.Addr // of the MAIL or RCPT that screen has passed on
-
-	mu sync.Mutex
-	tx *transaction
+	tx       *transaction  // nil between messages
 }
 
 // A transaction is one message, from MAIL to its end.
 type transaction struct {
-	id      string // in Received and in the log
-	from    mailaddr.Addr
-	utf8    bool // MAIL said SMTPUTF8
-	to      []recipient
-	chunked bool // BDAT; set before Data begins
-
-	mu      sync.Mutex
-	aborted bool          // Data must not begin
-	running chan struct{} // closed when Data ends; nil before it begins
+	id     string // in Received and in the log
+	from   mailaddr.Addr
+	utf8   bool // MAIL said SMTPUTF8
+	to     []recipient
+	chunks *receipt // what BDAT has brought so far; nil before the first
 }
 
 // A recipient is an address of RCPT and the people who have it.
@@ -49,25 +43,8 @@ type recipient struct {
 	people []string
 }
 
-func (s *session) transaction() *transaction {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.tx
-}
-
-func (s *session) setTransaction(t *transaction) *transaction {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.tx
-	s.tx = t
-	return old
-}
-
 // chunking tells whether a message is between its first and its last BDAT.
-func (s *session) chunking() bool {
-	t := s.transaction()
-	return t != nil && t.chunked
-}
+func (s *session) chunking() bool { return s.tx != nil && s.tx.chunks != nil }
 
 // Mail begins a transaction. The address is the one that screen has parsed.
 func (s *session) Mail(_ string, o *smtp.MailOptions) error {
@@ -79,13 +56,13 @@ func (s *session) Mail(_ string, o *smtp.MailOptions) error {
 		s.peer.log.Info("mail refused", "person", s.person, "from", from.String(), "result", "not an address of theirs")
 		return answer(550, 5, 7, 1, s.person+" may not send as "+from.String())
 	}
-	s.setTransaction(&transaction{id: strings.ToLower(rand.Text()[:16]), from: from, utf8: o.UTF8})
+	s.tx = &transaction{id: strings.ToLower(rand.Text()[:16]), from: from, utf8: o.UTF8}
 	return nil
 }
 
 // Rcpt adds a recipient. The address is the one that screen has parsed.
 func (s *session) Rcpt(_ string, _ *smtp.RcptOptions) error {
-	t := s.transaction()
+	t := s.tx
 	if !s.addr.IsASCII() && !t.utf8 {
 		return answer(553, 5, 6, 7, "say SMTPUTF8 for an address with letters outside ASCII") // RFC 6531, 3.5
 	}
@@ -97,50 +74,42 @@ func (s *session) Rcpt(_ string, _ *smtp.RcptOptions) error {
 	return nil
 }
 
-// Data receives a message and delivers it. It returns the answer, which is an error for go-smtp in every case.
-func (s *session) Data(r io.Reader) error {
-	t := s.transaction()
-	if t == nil || !t.begin() {
-		return errAborted
-	}
-	defer t.finished()
-	m := newReceipt(s, t)
+// Data receives the message after DATA and delivers it. It reads the wire itself, not go-smtp's reader of it. It returns the
+// answer, which is an error for go-smtp in every case.
+func (s *session) Data(io.Reader) error {
+	m := newReceipt(s, s.tx)
 	defer m.close()
-	if t.chunked {
-		return m.chunks(r)
-	}
 	return m.data()
 }
 
-// begin marks that Data runs; it is false when the transaction was given up before.
-func (t *transaction) begin() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.aborted {
-		return false
+// bdat receives a chunk of a message that screen has found in order, and delivers the message after the last one. go-smtp
+// knows nothing of it, but is told RSET when the message is done with.
+func (s *session) bdat(size int64, last bool) []byte {
+	if s.tx.chunks == nil {
+		s.tx.chunks = newReceipt(s, s.tx)
 	}
-	t.running = make(chan struct{})
-	return true
-}
-
-func (t *transaction) finished() { close(t.running) }
-
-// abort gives the transaction up, and waits for a Data that runs: go-smtp has ended what that reads.
-func (t *transaction) abort() {
-	t.mu.Lock()
-	t.aborted = true
-	running := t.running
-	t.mu.Unlock()
-	if running != nil {
-		<-running
+	m := s.tx.chunks
+	if _, err := io.CopyN(m, s.wire.r, size); err != nil {
+		s.wire.fail(err)
+		return nil
 	}
+	if !last && m.err == nil {
+		s.wire.reply("250 2.0.0 " + strconv.FormatInt(size, 10) + " octets received") // RFC 3030, 2
+		return nil
+	}
+	s.wire.reply(line(m.finish()))
+	m.close()
+	s.tx.chunks = nil
+	s.wire.mute = true // what go-smtp answers to RSET
+	return command("RSET")
 }
 
 // Reset ends the transaction, whatever came of it.
 func (s *session) Reset() {
-	if t := s.setTransaction(nil); t != nil {
-		t.abort()
+	if s.chunking() {
+		s.tx.chunks.giveUp()
 	}
+	s.tx = nil
 }
 
 // Logout ends the session.

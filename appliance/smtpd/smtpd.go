@@ -14,11 +14,10 @@ import (
 
 // Errors that a Directory and a Mailroom answer with, found by errors.Is.
 var (
-	ErrNotOurs   = errors.New("the domain is not one of this household")       // Recipients
-	ErrUnknown   = errors.New("nobody here has this address")                  // Recipients
-	ErrFull      = errors.New("there is no room for more mail")                // Receive's Incoming and Deliver
-	ErrTemporary = errors.New("this is not possible for the moment")           // all
-	errAborted   = errors.New("the message was given up before its last part") // by RSET, QUIT or the end of the connection
+	ErrNotOurs   = errors.New("the domain is not one of this household") // Recipients
+	ErrUnknown   = errors.New("nobody here has this address")            // Recipients
+	ErrFull      = errors.New("there is no room for more mail")          // Receive's Incoming and Deliver
+	ErrTemporary = errors.New("this is not possible for the moment")     // all
 )
 
 // A Directory knows the people of the household. Its methods may be called at once.

@@ -18,10 +18,9 @@ import (
 // Limits of lines in octets, with CRLF.
 const (
 	readSize       = 4 << 10
-	maxCommandLine = 2 << 10   // RFC 5321, 4.5.3.1.4 asks for 512, and extensions add to MAIL and RCPT: 26 (SIZE), 500 (AUTH), ...
-	maxAuthLine    = 12288     // RFC 4954, 4.3
-	maxDiscard     = 1 << 20   // of a line that is too long, until the connection ends
-	maxChunk       = 1<<32 - 1 // of one BDAT, as go-smtp reads it
+	maxCommandLine = 2 << 10 // RFC 5321, 4.5.3.1.4 asks for 512, and extensions add to MAIL and RCPT: 26 (SIZE), 500 (AUTH), ...
+	maxAuthLine    = 12288   // RFC 4954, 4.3
+	maxDiscard     = 1 << 20 // of a line that is too long, until the connection ends
 )
 
 // How often a peer may be wrong on one connection.
@@ -37,17 +36,15 @@ var (
 )
 
 // A wire is the connection as go-smtp sees it, for one of the peer's phases (plaintext, TLS). It hands go-smtp one line at
-// a time, only well-formed commands in a good order, and the octets of BDAT chunks as they come. The goroutine of go-smtp's
-// connection owns it.
+// a time, and only well-formed commands in a good order. The goroutine of go-smtp's connection owns it.
 type wire struct {
 	peer     *peer
 	session  *session
 	r        *bufio.Reader
 	pending  []byte // for go-smtp, before anything else is read
-	chunk    int64  // octets of a BDAT chunk that go-smtp has still to read
 	sasl     bool   // the next line is a response in an AUTH exchange
 	ending   bool   // nothing more is read
-	mute     bool   // go-smtp's greeting is not for the peer
+	mute     bool   // the next line of go-smtp is not for the peer
 	upgraded bool   // ended by STARTTLS: the next phase follows
 	closed   chan struct{}
 }
@@ -80,24 +77,14 @@ func (w *wire) speak(greet bool) {
 
 // Read gives go-smtp what it should see next.
 func (w *wire) Read(b []byte) (int, error) {
-	for len(w.pending) == 0 && w.chunk == 0 {
+	for len(w.pending) == 0 {
 		if w.ending {
 			return 0, io.EOF
 		}
 		w.next()
 	}
-	if len(w.pending) > 0 {
-		n := copy(b, w.pending)
-		w.pending = w.pending[n:]
-		return n, nil
-	}
-	n, err := w.r.Read(b[:min(int64(len(b)), w.chunk)])
-	w.chunk -= int64(n)
-	if err != nil {
-		w.chunk = 0
-		w.fail(err)
-		return n, io.ErrUnexpectedEOF
-	}
+	n := copy(b, w.pending)
+	w.pending = w.pending[n:]
 	return n, nil
 }
 
@@ -228,7 +215,7 @@ func (w *wire) goodbye(format string, args ...any) {
 // end makes go-smtp see the end of the connection.
 func (w *wire) end() {
 	w.ending = true
-	w.pending, w.chunk = nil, 0
+	w.pending = nil
 }
 
 // fail ends the connection for what reading ended with.
