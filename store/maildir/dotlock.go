@@ -73,9 +73,15 @@ func (t *lockTable) acquire(ctx context.Context, key lockKey) (release func(), e
 			delete(t.held, key)
 		}
 	}
+	release = func() { l.turn <- struct{}{}; drop() }
+	select {
+	case <-l.turn: // a free lock is taken whatever ctx says
+		return release, nil
+	default:
+	}
 	select {
 	case <-l.turn:
-		return func() { l.turn <- struct{}{}; drop() }, nil
+		return release, nil
 	case <-ctx.Done():
 		drop()
 		return nil, context.Cause(ctx)
@@ -85,8 +91,8 @@ func (t *lockTable) acquire(ctx context.Context, key lockKey) (release func(), e
 // dotlock is a held lock.
 type dotlock struct {
 	tree
-	name    string // of the lock file
-	made    fs.FileInfo
+	name    string    // of the lock file
+	made    FileStamp // by it we know whether it is still ours: inodes come again
 	release func()
 }
 
@@ -141,7 +147,7 @@ func (l *dotlock) create() error {
 	}
 	_, err = f.WriteString(strconv.Itoa(os.Getpid()) + ":" + hostname())
 	if err == nil {
-		l.made, err = f.Stat()
+		l.made, err = statOpen(f)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, l.remove(StepUnlock, l.name))
@@ -171,7 +177,7 @@ func (l *dotlock) overrideStale(w *staleWatch, target string) (removed bool, err
 	// Nobody but a program that also found it stale removes it; that it is
 	// still the same file makes it unlikely that a fresh lock is hit.
 	again, err := l.fs.Lstat(l.name)
-	if err != nil || !os.SameFile(info, again) || !again.ModTime().Equal(info.ModTime()) {
+	if err != nil || stampOf(info) != stampOf(again) {
 		return errors.Is(err, fs.ErrNotExist), nil
 	}
 	return true, l.remove(StepUnlock, l.name)
@@ -207,7 +213,7 @@ func (l *dotlock) ownerDead() bool {
 // check fails with ErrLockLost when the lock is not ours any more.
 func (l *dotlock) check() error {
 	info, err := l.fs.Lstat(l.name)
-	if err == nil && os.SameFile(info, l.made) {
+	if err == nil && stampOf(info) == l.made {
 		return nil
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -222,7 +228,15 @@ func (l *dotlock) touch() error {
 		return err
 	}
 	now := time.Now()
-	return l.fs.Chtimes(l.name, now, now)
+	if err := l.fs.Chtimes(l.name, now, now); err != nil {
+		return err
+	}
+	info, err := l.fs.Lstat(l.name)
+	if err != nil {
+		return err
+	}
+	l.made = stampOf(info)
+	return nil
 }
 
 // unlock gives the lock back. ErrLockLost when it was not ours any more.

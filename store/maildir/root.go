@@ -197,7 +197,11 @@ func (r *Root) Create(name string) (canonical string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := r.makeFolder(dir); err != nil {
+	build := r.makeFolder
+	if _, err := r.fs.Lstat(dir); err == nil {
+		build = r.completeFolder
+	}
+	if err := build(dir); err != nil {
 		return "", fmt.Errorf("making the folder %q: %w", canonical, err)
 	}
 	return canonical, nil
@@ -235,6 +239,20 @@ func (r *Root) makeFolder(dir string) error {
 		return errors.Join(err, r.fs.RemoveAll(staged))
 	}
 	return r.sync(".")
+}
+
+// completeFolder makes a folder of a directory in which another program has
+// left out, or lost, what makes it one.
+func (r *Root) completeFolder(dir string) error {
+	if err := r.step(StepMakeFolder); err != nil {
+		return err
+	}
+	for _, sub := range []string{newDir, tmpDir, curDir} { // cur makes it a folder
+		if err := r.fs.Mkdir(dir+"/"+sub, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return r.sync(dir)
 }
 
 func (r *Root) stageFolder(staged string) error {

@@ -57,6 +57,14 @@ func stampOf(info fs.FileInfo) FileStamp {
 	return FileStamp{Inode: inodeOf(info), Size: info.Size(), ModTime: info.ModTime().UnixNano()}
 }
 
+func statOpen(f *os.File) (FileStamp, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return FileStamp{}, err
+	}
+	return stampOf(info), nil
+}
+
 // statStamp is the stamp of a file that may not be there.
 func statStamp(root *os.Root, name string) FileStamp {
 	info, err := root.Stat(name)

@@ -199,11 +199,12 @@ func (u *UIDListReader) reserveTorn(line []byte, previous uint32) {
 }
 
 // line reads a line without its end. io.EOF comes with what follows the last
-// line end. Of a line that is too long only the start is returned.
+// line end. Of a line that is too long only the digits at its start are
+// returned, so that it counts as damaged.
 func (u *UIDListReader) line() ([]byte, error) {
 	b, err := u.in.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
-		start := bytes.Clone(b[:64])
+		start := bytes.Clone(b[:64-len(bytes.TrimLeft(b[:64], "0123456789"))])
 		length := len(b)
 		for errors.Is(err, bufio.ErrBufferFull) {
 			b, err = u.in.ReadSlice('\n')
