@@ -32,11 +32,17 @@ func NewDecoder(args []byte, o DecoderOptions) *Decoder {
 	return &Decoder{b: args, o: o}
 }
 
-// fail keeps the fault if it is the first one.
+// fail keeps the fault if it is the first one. The words of the client in it are cut to a length worth reading.
 func (d *Decoder) fail(format string, args ...any) {
-	if d.err == nil {
-		d.failWith(&SyntaxError{Tag: d.o.Tag, Text: fmt.Sprintf(format, args...)})
+	const longest = 200
+	if d.err != nil {
+		return
 	}
+	text := fmt.Sprintf(format, args...)
+	if len(text) > longest {
+		text = text[:longest] + "..."
+	}
+	d.failWith(&SyntaxError{Tag: d.o.Tag, Text: text})
 }
 
 func (d *Decoder) failWith(err error) {

@@ -19,8 +19,18 @@
 //     modified UTF-7, or UTF-8 once the client has enabled IMAP4rev2 or UTF8=ACCEPT. Any spelling of INBOX
 //     comes out as "INBOX", also as the first level of a name ("inbox/a" is "INBOX/a").
 //
-// Forgiving, where clients need it and it cannot change the meaning: everything but the content of strings is
-// read without regard to case; a bare LF ends a line; spaces before the end of a command are ignored; so are
-// more spaces than one between arguments and inside parentheses. Strings in quotes may hold UTF-8 without
-// UTF8=ACCEPT, as Dovecot has it too; never NUL, CR or LF.
+// Forgiving, where clients need it and it cannot change the meaning:
+//
+//   - Everything but the content of strings is read without regard to case; a bare LF ends a line.
+//   - More spaces than one between arguments, within parentheses and before the end of a command. None are allowed
+//     where the grammar has none: "BODY.PEEK [" is refused, and so is "INBOX(CONDSTORE)".
+//   - Strings, in quotes or as literals, may hold 8-bit octets without UTF8=ACCEPT, as Dovecot has it too; never NUL, and in
+//     quotes neither CR nor LF. In mailbox names, which are modified UTF-7 then, they are refused; search strings must be
+//     UTF-8; user names and passwords come out as they are.
+//   - RFC822.PEEK and RFC822.TEXT.PEEK, which RFC 1730 had; CHANGEDSINCE 0; the charsets UTF8 and ASCII; days of one digit.
+//   - A LIST pattern need not be valid modified UTF-7.
+//
+// To add an extension: a command is a file with its arguments and its Parse function; a parameter of SELECT or CREATE, a
+// modifier of FETCH or STORE and an option of LIST or SEARCH is a case in the method that knows their names, and those not
+// known there are refused by name.
 package imapwire

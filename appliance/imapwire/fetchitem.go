@@ -126,18 +126,14 @@ func (d *Decoder) partial() Partial {
 	return p
 }
 
-// previewLazy reads the modifiers of PREVIEW (RFC 8970, 3.1).
-func (d *Decoder) previewLazy() (lazy bool) {
+// previewLazy reads the one modifier there is of PREVIEW, (LAZY) (RFC 8970, 3.1). Other parentheses belong to the FETCH.
+func (d *Decoder) previewLazy() bool {
 	start := d.pos
-	if d.skipSpaces() && d.peek() == '(' {
-		d.options("the PREVIEW modifiers", func(name string) bool {
-			lazy = lazy || name == "LAZY"
-			return name == "LAZY"
-		})
-	} else if d.err == nil {
-		d.pos = start
+	if d.skipSpaces() && d.accept('(') && d.acceptWord("LAZY") && d.accept(')') {
+		return true
 	}
-	return lazy
+	d.pos = start
+	return false
 }
 
 // String returns the item's name on the wire, without brackets and PEEK.

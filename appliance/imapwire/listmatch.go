@@ -9,20 +9,22 @@ import "strings"
 // as it has octets, each of one operation for 64 octets of the pattern, whatever the wildcards.
 type ListPattern struct {
 	delim    byte
-	literals int      // octets of the pattern that are no wildcards
-	words    int      // of 64 bits, for positions 0 to literals
-	at       []uint64 // words for each octet: bit i is set if literal i is that octet
+	literals int // octets of the pattern that are no wildcards
+	words    int // of 64 bits, for positions 0 to literals
+	row      [256]uint8
+	at       []uint64 // words for each row: bit i is set if literal i is an octet of that row; row 0 is for all others
 	star     []uint64 // bit i is set if a "*" stands before literal i, or at the end if there is none
 	percent  []uint64 // the same for "%"
 }
 
-// NewListPattern makes a pattern ready. It takes 2 KiB of memory for each 64 octets of the pattern.
+// NewListPattern makes a pattern ready. It takes an eighth of an octet of memory for each octet of the pattern times each
+// different one.
 func NewListPattern(pattern string, delim byte) *ListPattern {
 	p := &ListPattern{delim: delim, literals: countLiterals(pattern)}
 	p.words = p.literals/64 + 1
-	bits := make([]uint64, (256+2)*p.words)
-	p.at, bits = bits[:256*p.words], bits[256*p.words:]
-	p.star, p.percent = bits[:p.words], bits[p.words:]
+	rows := p.numberRows(pattern)
+	bits := make([]uint64, (rows+2)*p.words)
+	p.star, p.percent, p.at = bits[:p.words], bits[p.words:2*p.words], bits[2*p.words:]
 	i := 0
 	for j := range len(pattern) {
 		word, bit := i/64, uint64(1)<<(i%64)
@@ -32,12 +34,26 @@ func NewListPattern(pattern string, delim byte) *ListPattern {
 		case '%':
 			p.percent[word] |= bit
 		default:
-			p.at[int(c)*p.words+word] |= bit
+			p.rowOf(c)[word] |= bit
 			i++
 		}
 	}
 	return p
 }
+
+// numberRows gives each octet of the pattern a row and returns how many rows there are.
+func (p *ListPattern) numberRows(pattern string) int {
+	rows := 1
+	for j := range len(pattern) {
+		if c := pattern[j]; c != '*' && c != '%' && p.row[c] == 0 {
+			p.row[c] = uint8(rows) // at most 254
+			rows++
+		}
+	}
+	return rows
+}
+
+func (p *ListPattern) rowOf(c byte) []uint64 { return p.at[int(p.row[c])*p.words:] }
 
 // Match reports whether the name matches.
 func (p *ListPattern) Match(name string) bool {
@@ -60,10 +76,10 @@ func (p *ListPattern) Match(name string) bool {
 
 // step goes on by the octet c, in either case if fold is set (and c a letter).
 func (p *ListPattern) step(state []uint64, c byte, fold bool) {
-	at := p.at[int(c)*p.words:]
+	at := p.rowOf(c)
 	other := at
 	if fold {
-		other = p.at[int(c^0x20)*p.words:]
+		other = p.rowOf(c ^ 0x20)
 	}
 	for w := p.words - 1; w >= 0; w-- {
 		s := state[w]
