@@ -329,13 +329,13 @@ func (x *Index) compactData() error {
 }
 
 // Close writes what is pending and closes the files. Signature is the folder's
-// as the index knows it; clean says that the two agree.
-func (x *Index) Close(signature [16]int64, clean bool) error {
+// as the index knows it; settled says that it can be relied on.
+func (x *Index) Close(signature [16]int64, settled bool) error {
 	if x.file.broken {
 		return x.closeFiles()
 	}
-	changed := len(x.pending) > 0 || x.State.Clean != clean || x.State.Signature != signature
-	x.State.Signature, x.State.Clean = signature, clean
+	changed := len(x.pending) > 0 || !x.State.Clean || x.State.Settled != settled || x.State.Signature != signature
+	x.State.Signature, x.State.Clean, x.State.Settled = signature, true, settled
 	var err error
 	log := x.file.size - x.file.snapshot
 	dead := x.dead > minDataRewrite && x.dead > x.data.Size()/2

@@ -128,9 +128,21 @@ func (x *Index) Remove(uids []uint32, modseq uint64) {
 	x.State.Clean = false
 }
 
-// Burn notes that a UID was used for a message that was never shown.
-func (x *Index) Burn(uid uint32) {
-	x.State.UIDNext = max(x.State.UIDNext, uid+1)
+// Reserve notes that UIDs below next are used, be it for messages that were
+// never shown.
+func (x *Index) Reserve(next uint32) {
+	if next > x.State.UIDNext {
+		x.State.UIDNext = next
+		x.State.Clean = false
+	}
+}
+
+// RaiseModSeq notes that mod-sequences up to v may have been shown.
+func (x *Index) RaiseModSeq(v uint64) {
+	if v > x.State.ModSeq {
+		x.State.ModSeq = v
+		x.State.Clean = false
+	}
 }
 
 // AddKeyword adds a keyword at the end of Keywords.

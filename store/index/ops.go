@@ -44,12 +44,15 @@ func appendState(b []byte, s *State, dead int64) []byte {
 		b = le.AppendUint64(b, uint64(v))
 	}
 	b = le.AppendUint64(b, uint64(dead))
-	clean := byte(0)
-	if s.Clean {
-		clean = 1
-	}
-	b = append(b, clean)
+	b = append(b, octet(s.Clean), octet(s.Settled))
 	return appendString(b, s.MailboxID)
+}
+
+func octet(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // A reader takes fields from a block; it fails once and then stays failed.
@@ -83,7 +86,7 @@ func (r *reader) state() (s State, dead int64) {
 		s.Signature[i] = int64(r.u64())
 	}
 	dead = int64(r.u64())
-	s.Clean = r.take(1)[0] == 1
+	s.Clean, s.Settled = r.take(1)[0] == 1, r.take(1)[0] == 1
 	s.MailboxID = r.string()
 	return s, dead
 }

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+
+	"letterbox/store/maildir"
+)
+
+const inbox = "INBOX"
+
+// An Account is one person's mailboxes. It may be used by several goroutines
+// and lasts as long as the Store.
+type Account struct {
+	s        *Store
+	person   string
+	root     *maildir.Root
+	watchers watchers
+
+	mu     sync.Mutex // guards the list of mailboxes on disk and what follows
+	closed bool
+	open   map[string]*Mailbox // by canonical name, also those that linger unused
+}
+
+// Watch wakes ch after every change of the list of mailboxes and of any mailbox
+// of this account. The channel needs room for one signal; none is waited for.
+func (a *Account) Watch(ch chan<- struct{}) (stop func()) { return a.watchers.add(ch) }
+
+// Open opens a mailbox; ErrNoMailbox if there is none that can be selected.
+// What other programs did to its files is taken in before Open returns. Every
+// open mailbox needs one Close.
+func (a *Account) Open(name string) (*Mailbox, error) {
+	m, err := a.acquire(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.ready(); err != nil {
+		m.release()
+		return nil, err
+	}
+	return m, nil
+}
+
+// acquire finds or makes the Mailbox of a name, not yet ready, and counts a reference.
+func (a *Account) acquire(name string) (*Mailbox, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, ErrClosed
+	}
+	canonical, err := a.find(name)
+	if err != nil {
+		return nil, err
+	}
+	m := a.open[canonical]
+	if m == nil || m.usable() != nil { // nobody can use that one any more
+		folder, err := a.root.Folder(canonical)
+		if err != nil {
+			return nil, folderError(err, name)
+		}
+		m = &Mailbox{a: a, id: a.s.ids.Add(1), name: canonical, folder: folder}
+		a.open[canonical] = m
+	}
+	m.refs++
+	return m, nil
+}
+
+// find returns the name a mailbox has on disk. The caller holds mu.
+func (a *Account) find(name string) (string, error) {
+	if strings.EqualFold(name, inbox) {
+		return inbox, nil
+	}
+	canonical, ok, err := a.root.Lookup(name)
+	if err != nil {
+		return "", folderError(err, name)
+	}
+	if !ok {
+		return "", fmt.Errorf("%w: %s", ErrNoMailbox, name)
+	}
+	return canonical, nil
+}
+
+// folderError gives the errors of maildir about folders their place here.
+func folderError(err error, name string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, maildir.ErrBadName):
+		return fmt.Errorf("%w: %w", ErrBadName, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s", ErrNoMailbox, name)
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%w: %s", ErrMailboxExists, name)
+	}
+	return diskError(err)
+}
+
+// Status returns the numbers of a mailbox.
+func (a *Account) Status(name string) (Status, error) {
+	m, err := a.Open(name)
+	if err != nil {
+		return Status{}, err
+	}
+	st := m.Status()
+	return st, m.Close()
+}
+
+// forget takes an unused mailbox out of the list and closes it, if nobody has
+// opened it meanwhile.
+func (a *Account) forget(m *Mailbox) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if m.refs > 0 {
+		return nil
+	}
+	if a.open[m.name] == m {
+		delete(a.open, m.name)
+	}
+	return m.shut(ErrClosed)
+}
+
+// close closes every mailbox; users of one get ErrClosed.
+func (a *Account) close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil
+	}
+	a.closed = true
+	a.s.notifier.removeAccount(a)
+	var errs []error
+	for _, m := range a.open {
+		errs = append(errs, m.shut(ErrClosed))
+	}
+	a.open = nil
+	a.watchers.wake()
+	return errors.Join(errors.Join(errs...), a.root.Close())
+}

@@ -1,0 +1,290 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"letterbox/store/index"
+	"letterbox/store/maildir"
+	"letterbox/store/message"
+)
+
+// An arrival is a message on its way into a mailbox: written and synced in
+// tmp/, waiting to be placed.
+type arrival struct {
+	temp  *maildir.Temp
+	info  *message.Structure
+	flags Flags
+	names []string // flags by name, as they were asked for
+	date  time.Time
+
+	ref  maildir.Ref
+	base string
+	uid  UID
+	done bool  // guarded by the mailbox's writeMu, as is err
+	err  error // why it is not in the mailbox
+}
+
+// receive writes a message into the folder's tmp/, synced, and takes it apart
+// on the way. Nobody sees it yet.
+func (m *Mailbox) receive(in *Incoming, header []byte, date time.Time) (_ *arrival, err error) {
+	temp, err := m.dir().NewTemp()
+	if err != nil {
+		return nil, diskError(err)
+	}
+	defer func() {
+		if err != nil {
+			err = diskError(errors.Join(fmt.Errorf("writing a message to %s: %w", m.Name(), err), temp.Discard()))
+		}
+	}()
+	p := m.a.s.parsers.get()
+	defer m.a.s.parsers.put(p)
+	buf := m.a.s.buffers.get()
+	defer m.a.s.buffers.put(buf)
+	to := writerOnly{io.MultiWriter(temp, p)}
+	if _, err := to.Write(header); err != nil {
+		return nil, err
+	}
+	if _, err := io.CopyBuffer(to, readerOnly{in.Reader()}, (*buf)[:memoryLimit]); err != nil {
+		return nil, err
+	}
+	info := p.Close()
+	if err := temp.Finish(date); err != nil {
+		return nil, err
+	}
+	return &arrival{temp: temp, info: info, date: date}, nil
+}
+
+// writerOnly hides the methods that would make io.CopyBuffer ignore its buffer.
+type writerOnly struct{ io.Writer }
+
+// place puts arrivals into the mailbox. Those of several callers that wait for
+// each other share one numbering and two syncs. On error none of as is in the
+// mailbox.
+func (m *Mailbox) place(ctx context.Context, as ...*arrival) error {
+	m.queueMu.Lock()
+	m.queue = append(m.queue, as...)
+	m.queueMu.Unlock()
+
+	m.writeMu.Lock()
+	defer m.writeMu.Unlock()
+	if !as[0].done { // nobody took ours along
+		m.queueMu.Lock()
+		queue := m.queue
+		m.queue = nil
+		m.queueMu.Unlock()
+		m.placeAll(ctx, queue)
+	}
+	for _, a := range as {
+		if a.err != nil {
+			return a.err
+		}
+	}
+	return nil
+}
+
+// placeAll places what waits, all or nothing. The caller holds writeMu.
+func (m *Mailbox) placeAll(ctx context.Context, as []*arrival) {
+	err := m.usable()
+	if err == nil && !m.loaded {
+		err = ErrClosed
+	}
+	if err == nil {
+		err = m.placeFlags(as)
+	}
+	if err == nil {
+		err = m.placeNumbered(context.WithoutCancel(ctx), as)
+	}
+	for _, a := range as {
+		a.done, a.err = true, err
+	}
+}
+
+// placeFlags turns names into flags. Keywords for which there is no room are
+// left out: no message is refused for them.
+func (m *Mailbox) placeFlags(as []*arrival) error {
+	for _, a := range as {
+		if len(a.names) == 0 {
+			continue
+		}
+		f, err := m.makeFlags(a.names)
+		if errors.Is(err, ErrTooManyKeywords) {
+			f, _, err = m.findFlags(a.names)
+		}
+		if err != nil {
+			return err
+		}
+		a.flags = f
+	}
+	return nil
+}
+
+func (m *Mailbox) placeNumbered(ctx context.Context, as []*arrival) (err error) {
+	lock, err := m.lockList(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if uerr := lock.Unlock(); uerr != nil {
+			m.a.s.log.Warn("unlocking dovecot-uidlist", "mailbox", m.name, "err", uerr)
+		}
+	}()
+	first, err := m.catchUp(lock, len(as))
+	if err != nil {
+		return err
+	}
+	modseq, err := m.nextModSeq(lock)
+	if err != nil {
+		return err
+	}
+	saved := m.a.s.clock.now()
+	namer := m.a.root.NewNamer(saved)
+	for i, a := range as {
+		a.uid = first + UID(i)
+		a.base = namer.Next(maildir.Sizes{Physical: a.info.Size, Virtual: a.info.Size})
+		a.ref = maildir.Ref{File: m.letters.file(a.base, a.flags)}
+	}
+	err = m.own(func() error { return m.placeOrNot(lock, namer, as, saved) })
+	if err != nil {
+		m.burn(as[len(as)-1].uid)
+		return diskError(fmt.Errorf("placing a message in %s: %w", m.name, err))
+	}
+	m.indexArrivals(as, modseq, saved)
+	return nil
+}
+
+// burn gives up the UIDs up to last: they may be in dovecot-uidlist.
+func (m *Mailbox) burn(last UID) {
+	m.mu.Lock()
+	m.x.Reserve(uint32(last) + 1)
+	m.mu.Unlock()
+	m.distrust()
+}
+
+// distrust makes the next opening compare everything.
+func (m *Mailbox) distrust() {
+	m.sig, m.settled, m.mark = signature{}, false, maildir.Mark{}
+}
+
+// catchUp takes in what others added to dovecot-uidlist, so that their UIDs are
+// shown before ours, and returns the first of n new UIDs.
+func (m *Mailbox) catchUp(lock *maildir.UIDListLock, n int) (UID, error) {
+	l, err := m.openList(lock)
+	if err != nil {
+		return 0, diskError(err)
+	}
+	if len(l.unknown) > 0 || l.damaged || l.header.UIDNext > m.x.UIDNext {
+		m.mark = maildir.Mark{}
+		if err := m.syncLocked(lock); err != nil {
+			return 0, err
+		}
+	}
+	next := m.x.UIDNext
+	if uint64(next)+uint64(n) >= 1<<32-1 {
+		return 0, ErrMailboxOutOfUIDs
+	}
+	return UID(next), nil
+}
+
+// placeOrNot places all files and their lines, durably, or takes back what it
+// did. What a crash leaves half done, an intent undoes at the next start.
+func (m *Mailbox) placeOrNot(lock *maildir.UIDListLock, namer *maildir.Namer, as []*arrival, saved time.Time) (err error) {
+	var intent *maildir.Intent
+	if len(as) > 1 {
+		if intent, err = m.folder.BeginIntent(namer); err != nil {
+			return err
+		}
+	}
+	err = m.placeFiles(lock, as, saved)
+	if err == nil && intent != nil {
+		err = m.folder.EndIntent(intent)
+	}
+	if err == nil {
+		return nil
+	}
+	refs := make([]maildir.Ref, len(as))
+	for i, a := range as {
+		refs[i] = a.ref
+	}
+	if rerr := m.folder.Remove(refs); rerr != nil || intent == nil {
+		return errors.Join(err, rerr) // the intent stays
+	}
+	return errors.Join(err, m.folder.EndIntent(intent))
+}
+
+// placeFiles renames files into cur/ and appends their lines, then makes both
+// durable. Another program that sees a file without its line waits for the lock.
+func (m *Mailbox) placeFiles(lock *maildir.UIDListLock, as []*arrival, saved time.Time) error {
+	recs := make([]maildir.UIDRecord, len(as))
+	flags := make(map[uint32]Flags, len(as))
+	for i, a := range as {
+		if err := a.temp.Place(a.ref); err != nil {
+			return err
+		}
+		recs[i] = maildir.UIDRecord{UID: uint32(a.uid), Base: a.base, Physical: -1, Virtual: -1, SaveDate: saved.Unix()}
+		flags[uint32(a.uid)] = a.flags
+	}
+	if err := m.appendLines(lock, recs); err != nil {
+		return err
+	}
+	if err := m.folder.SyncCur(); err != nil {
+		return err
+	}
+	return m.saveExtra(flags)
+}
+
+// appendLines adds to dovecot-uidlist, durably, writing it anew first where its
+// end or its head does not allow it.
+func (m *Mailbox) appendLines(lock *maildir.UIDListLock, recs []maildir.UIDRecord) error {
+	err := lock.Append(recs)
+	if errors.Is(err, maildir.ErrRewrite) {
+		if err = m.raiseByRewrite(lock, m.x.Ceiling); err == nil {
+			err = lock.Append(recs)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = m.readList() // past what was added
+	return err
+}
+
+// indexArrivals takes messages that are in the mailbox into the index.
+func (m *Mailbox) indexArrivals(as []*arrival, modseq uint64, saved time.Time) {
+	recs := make([]index.Record, len(as))
+	for i, a := range as {
+		r := &recs[i]
+		*r = index.Record{UID: uint32(a.uid), Flags: uint64(a.flags), ModSeq: modseq, Hash: index.Hash(a.base), Saved: seconds32(saved.Unix())}
+		r.SetDate(a.date.Unix())
+		describe(r, a.info)
+		entry := index.Entry{index.BaseName: []byte(a.base)}
+		fillEntry(&entry, a.info)
+		m.appendData(r, &entry)
+	}
+	m.mu.Lock()
+	for i, a := range as {
+		if recs[i].Bits&index.Odd != 0 {
+			m.x.SetOdd(recs[i].UID, a.ref.File)
+		}
+	}
+	m.x.PutAll(recs)
+	m.mu.Unlock()
+	m.flush()
+	m.wake()
+}
+
+// appendData writes a message's data entry. Where that does not succeed, the
+// record says so, and the caller keeps the file's name with SetOdd.
+func (m *Mailbox) appendData(r *index.Record, e *index.Entry) {
+	off, err := m.x.Data().Append(r.UID, e)
+	if err != nil {
+		m.a.s.log.Warn("writing the index", "person", m.a.person, "mailbox", m.name, "err", err)
+		r.Bits = r.Bits&^index.Parsed | index.Odd
+		m.distrust()
+		return
+	}
+	r.SetOffset(off)
+}

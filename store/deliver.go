@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A Target is one place a message is delivered to.
+type Target struct {
+	Person  string
+	Mailbox string   // "" or one that does not exist: INBOX
+	Header  []byte   // put in front of the message; CRLF line ends
+	Flags   []string // IMAP names
+}
+
+// Deliver puts a message into every target. It is durable for all of them when
+// Deliver returns nil; on error it is acknowledged for none, though some may have
+// it. Deliveries to different mailboxes do not wait for each other.
+func (s *Store) Deliver(ctx context.Context, in *Incoming, to []Target) (err error) {
+	now := s.clock.now()
+	ds := make([]delivery, 0, len(to))
+	defer func() {
+		for _, d := range ds {
+			err = errors.Join(err, d.close(err != nil))
+		}
+	}()
+	// First everything is written, then placed: what can fail by itself, a full
+	// disk above all, then fails before anybody has the message.
+	for _, t := range to {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		d, err := s.prepareDelivery(in, t, now)
+		if err != nil {
+			return fmt.Errorf("delivering to %s: %w", t.Person, err)
+		}
+		ds = append(ds, d)
+	}
+	for _, d := range ds {
+		if err := d.m.place(ctx, d.a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type delivery struct {
+	m *Mailbox
+	a *arrival
+}
+
+func (s *Store) prepareDelivery(in *Incoming, t Target, now time.Time) (delivery, error) {
+	a, err := s.Account(t.Person)
+	if err != nil {
+		return delivery{}, err
+	}
+	m, err := a.openForDelivery(t.Mailbox)
+	if err != nil {
+		return delivery{}, err
+	}
+	w, err := m.receive(in, t.Header, now)
+	if err != nil {
+		m.release()
+		return delivery{}, err
+	}
+	w.names = t.Flags
+	return delivery{m, w}, nil
+}
+
+func (d delivery) close(discard bool) error {
+	var err error
+	if discard {
+		err = d.a.temp.Discard()
+	}
+	d.m.release()
+	return err
+}
+
+// openForDelivery opens a mailbox, or INBOX where there is none of that name,
+// without looking what others did in it: place does.
+func (a *Account) openForDelivery(name string) (*Mailbox, error) {
+	if name == "" {
+		name = inbox
+	}
+	m, err := a.acquire(name)
+	if err != nil && name != inbox && (errors.Is(err, ErrNoMailbox) || errors.Is(err, ErrBadName)) {
+		m, err = a.acquire(inbox)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := m.readyUnseen(); err != nil {
+		m.release()
+		return nil, err
+	}
+	return m, nil
+}

@@ -1,0 +1,105 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"letterbox/store/index"
+	"letterbox/store/maildir"
+	"letterbox/store/message"
+)
+
+// examine makes the record of a file that was found. Where the file's name or
+// its line in dovecot-uidlist tells the sizes, the file itself is only looked at
+// when somebody wants to know more. Errors wrap fs.ErrNotExist when it is gone.
+func (m *Mailbox) examine(e maildir.Entry, line listed, guid string) (index.Record, error) {
+	r := index.Record{UID: line.uid, Saved: line.saved, Hash: index.Hash(e.Name.Base)}
+	fi, err := m.folder.Stat(e.Ref())
+	if err != nil {
+		return r, err
+	}
+	r.SetDate(fi.ModTime().Unix())
+	if r.Saved == 0 {
+		r.Saved = seconds32(bornAt(e.Name.Base))
+	}
+	entry := index.Entry{index.BaseName: []byte(e.Name.Base), index.GUID: []byte(guid)}
+	sizes := e.Name.Sizes()
+	if sizes.Physical < 0 {
+		sizes.Physical = line.physical
+	}
+	if sizes.Virtual < 0 {
+		sizes.Virtual = line.virtual
+	}
+	switch {
+	case sizes.Virtual >= fi.Size() && sizes.Virtual <= 2*fi.Size() && (sizes.Physical < 0 || sizes.Physical == fi.Size()):
+		r.SetSize(sizes.Virtual)
+		r.Bits |= index.Sized
+		if sizes.Virtual == fi.Size() {
+			r.Bits |= index.CRLF
+		}
+	default:
+		f, err := m.folder.Open(e.Ref())
+		if err != nil {
+			return r, err
+		}
+		s, err := m.a.s.parseFile(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return r, fmt.Errorf("reading message %s in %s: %w", e.File, m.name, err)
+		}
+		fillEntry(&entry, s)
+		describe(&r, s)
+	}
+	off, err := m.x.Data().Append(r.UID, &entry)
+	if err != nil {
+		return r, diskError(fmt.Errorf("writing the index of %s: %w", m.name, err))
+	}
+	r.SetOffset(off)
+	return r, nil
+}
+
+// describe notes in r what parsing found.
+func describe(r *index.Record, s *message.Structure) {
+	r.SetSize(s.Size)
+	r.Bits |= index.Sized | index.Parsed
+	if r.Bits &^= index.CRLF; s.CRLF {
+		r.Bits |= index.CRLF
+	}
+}
+
+// fillEntry fills in what is kept ready of a message's structure.
+func fillEntry(e *index.Entry, s *message.Structure) {
+	e[index.Envelope] = s.AppendEnvelope(nil)
+	e[index.BodyStructure] = s.AppendBodyStructure(nil)
+	e[index.Structure] = s.AppendBinary(nil)
+}
+
+// parseFile reads a message from its beginning.
+func (s *Store) parseFile(f *os.File) (*message.Structure, error) {
+	buf := s.buffers.get()
+	defer s.buffers.put(buf)
+	p := s.parsers.get()
+	defer s.parsers.put(p)
+	if _, err := io.CopyBuffer(p, readerOnly{f}, (*buf)[:memoryLimit]); err != nil {
+		return nil, err
+	}
+	return p.Close(), nil
+}
+
+// A parserPool holds parsers that are not at work.
+type parserPool struct{ p sync.Pool }
+
+func (pp *parserPool) get() *message.Parser {
+	if p, ok := pp.p.Get().(*message.Parser); ok {
+		p.Reset()
+		return p
+	}
+	return message.NewParser()
+}
+
+func (pp *parserPool) put(p *message.Parser) { pp.p.Put(p) }
+
+// readerOnly hides the methods that would make io.CopyBuffer ignore its buffer.
+type readerOnly struct{ io.Reader }

@@ -1,0 +1,174 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// memoryLimit is how much of a message is kept in memory while it is received.
+const memoryLimit = 64 << 10
+
+// bufferPool holds the buffers of messages being received, 64 KiB each.
+type bufferPool struct{ p sync.Pool }
+
+func (b *bufferPool) get() *[]byte {
+	if v, ok := b.p.Get().(*[]byte); ok {
+		return v
+	}
+	s := make([]byte, 0, memoryLimit)
+	return &s
+}
+
+func (b *bufferPool) put(s *[]byte) {
+	*s = (*s)[:0]
+	b.p.Put(s)
+}
+
+// An Incoming is a message being received: up to 64 KiB of it in memory, a
+// longer one in a spool file. A bare LF becomes CRLF as it is written; a bare
+// CR stays. It has one user at a time.
+type Incoming struct {
+	s    *Store
+	buf  *[]byte // nil: closed
+	file *os.File
+	size int64
+	cr   bool // the last octet written was CR
+	err  error
+}
+
+// NewIncoming returns an empty message. Close it when it is delivered or given up.
+func (s *Store) NewIncoming() *Incoming {
+	return &Incoming{s: s, buf: s.buffers.get()}
+}
+
+// Write adds to the message. After an error, which is ErrDiskFull when the
+// spool is full, every Write and delivery fails with it.
+func (in *Incoming) Write(b []byte) (int, error) {
+	if in.buf == nil {
+		return 0, ErrClosed
+	}
+	total := len(b)
+	for len(b) > 0 && in.err == nil {
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 {
+			in.add(b)
+			in.cr = b[len(b)-1] == '\r'
+			break
+		}
+		bare := i == 0 && !in.cr || i > 0 && b[i-1] != '\r'
+		if bare {
+			in.add(b[:i])
+			in.add(crlf)
+		} else {
+			in.add(b[:i+1])
+		}
+		in.cr = false
+		b = b[i+1:]
+	}
+	if in.err != nil {
+		return 0, in.err
+	}
+	return total, nil
+}
+
+var crlf = []byte("\r\n")
+
+func (in *Incoming) add(b []byte) {
+	in.size += int64(len(b))
+	for len(b) > 0 && in.err == nil {
+		n := min(len(b), memoryLimit-len(*in.buf))
+		*in.buf = append(*in.buf, b[:n]...)
+		if b = b[n:]; len(b) > 0 || in.file != nil && len(*in.buf) == memoryLimit {
+			in.spill()
+		}
+	}
+}
+
+// spill moves what is in memory to the spool file, from which it is read back.
+func (in *Incoming) spill() {
+	if in.file == nil {
+		f, err := in.s.spool.create()
+		if err != nil {
+			in.err = diskError(fmt.Errorf("opening a spool file: %w", err))
+			return
+		}
+		in.file = f
+	}
+	if _, err := in.file.Write(*in.buf); err != nil {
+		in.err = diskError(fmt.Errorf("spooling a message: %w", err))
+	}
+	*in.buf = (*in.buf)[:0]
+}
+
+// Size returns the size of the message so far in octets, in wire form.
+func (in *Incoming) Size() int64 { return in.size }
+
+// Reader reads the message from its beginning. It is valid until the next Write
+// or Close; several may be used one after the other or side by side.
+func (in *Incoming) Reader() io.Reader {
+	if in.buf == nil {
+		return errReader{ErrClosed}
+	}
+	if in.err != nil {
+		return errReader{in.err}
+	}
+	tail := bytes.NewReader(*in.buf)
+	if in.file == nil {
+		return tail
+	}
+	return io.MultiReader(io.NewSectionReader(in.file, 0, in.size-int64(len(*in.buf))), tail)
+}
+
+type errReader struct{ err error }
+
+func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+
+// Close gives back memory and spool file. It may be called twice.
+func (in *Incoming) Close() error {
+	if in.buf == nil {
+		return nil
+	}
+	in.s.buffers.put(in.buf)
+	in.buf = nil
+	if in.file == nil {
+		return nil
+	}
+	f := in.file
+	in.file = nil
+	return errors.Join(f.Close(), in.s.spool.remove(f))
+}
+
+// A spool is the directory of messages being received. What is in it when the
+// program starts was never acknowledged.
+type spool struct{ dir string }
+
+func openSpool(dir string) (*spool, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	old, err := filepath.Glob(filepath.Join(dir, "in-*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range old {
+		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("cleaning the spool: %w", err)
+		}
+	}
+	return &spool{dir}, nil
+}
+
+func (s *spool) create() (*os.File, error) { return os.CreateTemp(s.dir, "in-") }
+
+func (s *spool) remove(f *os.File) error {
+	if err := os.Remove(f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

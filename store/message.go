@@ -1,0 +1,111 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"letterbox/store/index"
+	"letterbox/store/message"
+)
+
+// A Message is an open message. It stays readable when the message is expunged.
+// Its methods may be used by several goroutines.
+type Message struct {
+	m    *Mailbox
+	uid  UID
+	f    *os.File
+	size int64
+	crlf bool
+
+	mu   sync.Mutex // guards what follows: reading a file with bare LFs
+	wire io.Reader
+	at   int64 // offset of wire, wire form
+}
+
+// Message opens a message; ErrExpunged if it is gone. Close it.
+func (m *Mailbox) Message(uid UID) (_ *Message, err error) {
+	f, err := m.openFile(uid)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	r, err := m.record(uid)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	// A name can lie about sizes; what is served must be what was announced.
+	if r.Bits&index.CRLF != 0 && fi.Size() != r.Size() {
+		if err := m.parse(uid); err != nil {
+			return nil, err
+		}
+		if r, err = m.record(uid); err != nil {
+			return nil, err
+		}
+	}
+	return &Message{m: m, uid: uid, f: f, size: r.Size(), crlf: r.Bits&index.CRLF != 0}, nil
+}
+
+// Close closes the file.
+func (m *Message) Close() error { return m.f.Close() }
+
+// Size returns the message's size in octets, wire form.
+func (m *Message) Size() int64 { return m.size }
+
+// Structure returns the message's parts.
+func (m *Message) Structure() (*message.Structure, error) {
+	s, err := m.m.structure(m.uid)
+	if errors.Is(err, ErrExpunged) {
+		return m.parseOpen()
+	}
+	return s, err
+}
+
+// parseOpen takes the open file apart, which has lost its name.
+func (m *Message) parseOpen() (*message.Structure, error) {
+	p := message.NewParser()
+	if _, err := io.Copy(p, io.NewSectionReader(m.f, 0, 1<<62)); err != nil {
+		return nil, fmt.Errorf("reading message %d: %w", m.uid, err)
+	}
+	return p.Close(), nil
+}
+
+// ReadAt reads octets of the wire form.
+func (m *Message) ReadAt(b []byte, off int64) (int, error) {
+	if m.crlf {
+		return m.f.ReadAt(b, off)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.wire == nil || off < m.at {
+		m.wire, m.at = message.NewWireReader(io.NewSectionReader(m.f, 0, 1<<62)), 0
+	}
+	skipped, err := io.CopyN(io.Discard, m.wire, off-m.at)
+	m.at += skipped
+	if err != nil {
+		m.wire = nil
+		return 0, err
+	}
+	n, err := io.ReadFull(m.wire, b)
+	m.at += int64(n)
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	if err != nil {
+		m.wire = nil
+	}
+	return n, err
+}
+
+// Section returns a reader of n octets of the wire form from off on.
+func (m *Message) Section(off, n int64) io.Reader { return io.NewSectionReader(m, off, n) }

@@ -1,0 +1,239 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"letterbox/store/index"
+	"letterbox/store/maildir"
+	"letterbox/store/message"
+)
+
+// AppendEnvelope appends a message's ENVELOPE, as IMAP sends it, to dst.
+// ErrExpunged: it is gone.
+func (m *Mailbox) AppendEnvelope(dst []byte, uid UID) ([]byte, error) {
+	return m.appendParsed(dst, uid, index.Envelope)
+}
+
+// AppendBodyStructure appends a message's BODYSTRUCTURE to dst. ErrExpunged: it is gone.
+func (m *Mailbox) AppendBodyStructure(dst []byte, uid UID) ([]byte, error) {
+	return m.appendParsed(dst, uid, index.BodyStructure)
+}
+
+// AppendBody appends a message's BODY, which is BODYSTRUCTURE without extension
+// data, to dst. ErrExpunged: it is gone.
+func (m *Mailbox) AppendBody(dst []byte, uid UID) ([]byte, error) {
+	s, err := m.structure(uid)
+	if err != nil {
+		return dst, err
+	}
+	return s.AppendBody(dst), nil
+}
+
+// structure returns what is known of a message's parts.
+func (m *Mailbox) structure(uid UID) (*message.Structure, error) {
+	b, err := m.appendParsed(nil, uid, index.Structure)
+	if err != nil {
+		return nil, err
+	}
+	s, err := message.Decode(b)
+	if err == nil {
+		return s, nil
+	}
+	// Written by another version: take the message apart again.
+	if err := m.parse(uid); err != nil {
+		return nil, err
+	}
+	if b, err = m.appendParsed(b[:0], uid, index.Structure); err != nil {
+		return nil, err
+	}
+	return message.Decode(b)
+}
+
+// appendParsed appends a section that comes from parsing, which is done now if
+// it was not before.
+func (m *Mailbox) appendParsed(dst []byte, uid UID, s index.Section) ([]byte, error) {
+	for tries := 0; ; tries++ {
+		r, err := m.record(uid)
+		if err != nil {
+			return dst, err
+		}
+		if r.Bits&index.Parsed != 0 {
+			b, err := m.section(dst, &r, s)
+			if !errors.Is(err, index.ErrNoData) {
+				return b, err
+			}
+			err = nil
+		}
+		if tries == 1 {
+			return dst, fmt.Errorf("the index of %s does not keep message %d", m.Name(), uid)
+		}
+		if err := m.parse(uid); err != nil {
+			return dst, err
+		}
+	}
+}
+
+// parse takes a message apart and keeps what was found.
+func (m *Mailbox) parse(uid UID) error {
+	f, err := m.openFile(uid)
+	if err != nil {
+		return err
+	}
+	s, err := m.a.s.parseFile(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("reading message %d in %s: %w", uid, m.Name(), err)
+	}
+	m.writeMu.Lock()
+	defer m.writeMu.Unlock()
+	return m.keepParsed(uid, s)
+}
+
+// keepParsed writes what parsing found into the index. The caller holds writeMu.
+func (m *Mailbox) keepParsed(uid UID, s *message.Structure) error {
+	r, err := m.record(uid)
+	if err != nil {
+		return err
+	}
+	_, base, err := m.ref(&r)
+	if err != nil {
+		return err
+	}
+	guid, err := m.section(nil, &r, index.GUID)
+	if err != nil {
+		guid = nil
+	}
+	entry := index.Entry{index.BaseName: []byte(base), index.GUID: guid}
+	fillEntry(&entry, s)
+	off, err := m.x.Data().Append(r.UID, &entry)
+	if err != nil {
+		return diskError(fmt.Errorf("writing the index of %s: %w", m.name, err))
+	}
+	describe(&r, s)
+	r.SetOffset(off)
+	m.mu.Lock()
+	m.x.Put(r)
+	m.mu.Unlock()
+	m.flush()
+	return nil
+}
+
+// openFile opens a message's file, also when somebody renamed it just now.
+func (m *Mailbox) openFile(uid UID) (*os.File, error) {
+	for tries := 0; ; tries++ {
+		r, err := m.record(uid)
+		if err != nil {
+			return nil, err
+		}
+		ref, _, err := m.ref(&r)
+		switch {
+		case errors.Is(err, index.ErrNoData):
+			if tries > 1 {
+				return nil, err
+			}
+			if err := m.recover(uid); err != nil {
+				return nil, err
+			}
+			continue
+		case err != nil:
+			return nil, err
+		}
+		f, err := m.dir().Open(ref)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("opening message %d in %s: %w", uid, m.Name(), err)
+		}
+		if tries > 1 {
+			return nil, fmt.Errorf("%w: UID %d", ErrExpunged, uid)
+		}
+		if err := m.Refresh(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// recover finds out the name of a message's file again, which the data file
+// should have had.
+func (m *Mailbox) recover(uid UID) error {
+	m.writeMu.Lock()
+	defer m.writeMu.Unlock()
+	if err := m.usable(); err != nil {
+		return err
+	}
+	return m.findName(uint32(uid))
+}
+
+// findName is recover for those who hold writeMu.
+func (m *Mailbox) findName(uid uint32) error {
+	if m.doubt == nil {
+		m.doubt = map[uint32]bool{}
+	}
+	m.doubt[uid] = true
+	m.mark = maildir.Mark{} // for the identities in the list
+	return m.sync(true)
+}
+
+// Refresh takes in what other programs did to the mailbox's files.
+func (m *Mailbox) Refresh() error {
+	m.writeMu.Lock()
+	defer m.writeMu.Unlock()
+	if err := m.usable(); err != nil {
+		return err
+	}
+	if !m.loaded {
+		return ErrClosed
+	}
+	return m.sync(true)
+}
+
+// EmailID returns a message's EMAILID (RFC 8474, 5.3): that of the message it was copied from, or the one
+// Dovecot gave it, or else one made of its file's name.
+func (m *Mailbox) EmailID(uid UID) (string, error) {
+	r, err := m.record(uid)
+	if err != nil {
+		return "", err
+	}
+	guid, err := m.guid(&r)
+	if errors.Is(err, index.ErrNoData) {
+		if err := m.recover(uid); err != nil {
+			return "", err
+		}
+		if r, err = m.record(uid); err != nil {
+			return "", err
+		}
+		guid, err = m.guid(&r)
+	}
+	if err != nil {
+		return "", err
+	}
+	return objectID(guid), nil
+}
+
+// guid returns what identifies a message: it goes with its copies.
+func (m *Mailbox) guid(r *index.Record) (string, error) {
+	g, err := m.section(nil, r, index.GUID)
+	if err != nil || len(g) > 0 {
+		return string(g), err
+	}
+	return m.base(r)
+}
+
+// objectID makes an object id of a GUID. RFC 8474, 4: 1 to 255 of the characters A-Z a-z 0-9 _ -
+func objectID(guid string) string {
+	ok := guid != "" && len(guid) <= 255
+	for _, c := range []byte(guid) {
+		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_-", c) >= 0)
+	}
+	if ok {
+		return guid
+	}
+	sum := sha256.Sum256([]byte(guid))
+	return "M" + hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,257 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"letterbox/store/atomicfile"
+	"letterbox/store/maildir"
+)
+
+// Options are what Open needs beside a directory.
+type Options struct {
+	Log *slog.Logger     // nil: nothing is logged
+	Now func() time.Time // nil: time.Now
+
+	// step is called before every step that changes the disk; see maildir.Options.
+	step func(name string) error
+}
+
+// A Store is all mail of a household: one directory, one server. It may be
+// used by several goroutines.
+type Store struct {
+	dir      string
+	log      *slog.Logger
+	clock    *clock
+	step     func(string) error
+	lock     *os.File
+	spool    *spool
+	buffers  bufferPool
+	parsers  parserPool
+	ids      atomic.Uint64 // of mailboxes
+	idle     idleList
+	notifier *notifier
+
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	accounts map[string]*Account
+}
+
+// Open opens the data directory dir, making what is missing in it. ErrLocked:
+// another server has it. A file system that cannot hold mail safely is refused
+// with a sentence that says why.
+func Open(dir string, o Options) (*Store, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	mail := filepath.Join(dir, "mail")
+	if err := os.MkdirAll(mail, 0o700); err != nil {
+		return nil, diskError(fmt.Errorf("making the mail directory: %w", err))
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{dir: mail, log: o.Log, clock: newClock(o.Now), step: o.step, lock: lock, accounts: map[string]*Account{}}
+	s.idle.s = s
+	s.notifier = newNotifier(s)
+	if err := s.prepare(dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) prepare(dir string) error {
+	abilities, err := maildir.Probe(s.dir)
+	if err != nil {
+		return fmt.Errorf("%s cannot hold mail: %w", s.dir, err)
+	}
+	for _, note := range abilities.Notes {
+		s.log.Info("mail directory", "dir", s.dir, "note", note)
+	}
+	if s.spool, err = openSpool(filepath.Join(dir, "spool")); err != nil {
+		return diskError(fmt.Errorf("opening the spool: %w", err))
+	}
+	if err := atomicfile.SyncDir(dir); err != nil {
+		return diskError(err)
+	}
+	return s.observeTimes()
+}
+
+// lockDir takes the data directory for this process.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, diskError(fmt.Errorf("opening the lock file: %w", err))
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return nil, errors.Join(fmt.Errorf("%w: %s", ErrLocked, dir), f.Close())
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("locking %s: %w", f.Name(), err), f.Close())
+	}
+	return f, nil
+}
+
+// observeTimes tells the clock when mail was last stored.
+func (s *Store) observeTimes() error {
+	people, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, p := range people {
+		for _, d := range []string{"cur", "new", "dovecot-uidlist"} {
+			if fi, err := os.Lstat(filepath.Join(s.dir, p.Name(), "Maildir", d)); err == nil {
+				s.clock.observe(fi.ModTime())
+			}
+		}
+	}
+	return nil
+}
+
+// Close closes every mailbox and lets go of the directory. What is open is
+// ErrClosed from then on.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	accounts := s.accounts
+	s.accounts = nil
+	s.mu.Unlock()
+
+	s.idle.stop()
+	var errs []error
+	for _, a := range accounts {
+		errs = append(errs, a.close())
+	}
+	return errors.Join(errors.Join(errs...), s.lock.Close())
+}
+
+// standardFolders are what a new account has beside INBOX.
+var standardFolders = []string{"Drafts", "Sent", "Junk", "Trash", "Archive"}
+
+// CreateAccount makes a person's mailboxes: INBOX, Drafts, Sent, Junk, Trash
+// and Archive, all subscribed. One that exists is left as it is.
+func (s *Store) CreateAccount(person string) error {
+	if err := checkPerson(person); err != nil {
+		return err
+	}
+	dir := s.accountDir(person)
+	if _, err := os.Lstat(dir); err == nil {
+		return nil
+	}
+	// Built aside, then renamed: an account is there whole or not at all.
+	building := filepath.Join(s.dir, ".new-"+person)
+	if err := os.RemoveAll(building); err != nil {
+		return diskError(err)
+	}
+	if err := s.buildAccount(filepath.Join(building, "Maildir")); err != nil {
+		return diskError(errors.Join(fmt.Errorf("making the account of %s: %w", person, err), os.RemoveAll(building)))
+	}
+	if err := os.Rename(building, filepath.Dir(dir)); err != nil {
+		return diskError(errors.Join(err, os.RemoveAll(building)))
+	}
+	return diskError(atomicfile.SyncDir(s.dir))
+}
+
+func (s *Store) buildAccount(dir string) (err error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return err
+	}
+	root, err := maildir.CreateRoot(dir, s.maildirOptions())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	if err := root.Subscribe(context.Background(), inbox, true); err != nil {
+		return err
+	}
+	for _, name := range standardFolders {
+		if _, err := root.Create(name); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := root.Subscribe(context.Background(), name, true); err != nil {
+			return err
+		}
+	}
+	return atomicfile.SyncDir(filepath.Dir(dir))
+}
+
+// RemoveAccount takes a person's mail out of service. Nothing is deleted: it
+// lies under mail/.removed from then on.
+func (s *Store) RemoveAccount(person string) error {
+	if err := checkPerson(person); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	a := s.accounts[person]
+	delete(s.accounts, person)
+	s.mu.Unlock()
+	if a != nil {
+		if err := a.close(); err != nil {
+			s.log.Warn("closing a removed account", "person", person, "err", err)
+		}
+	}
+	aside := filepath.Join(s.dir, ".removed")
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		return diskError(err)
+	}
+	to := filepath.Join(aside, fmt.Sprintf("%s-%d", person, s.clock.now().UnixNano()))
+	err := os.Rename(filepath.Join(s.dir, person), to)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s", ErrNoAccount, person)
+	}
+	if err != nil {
+		return diskError(err)
+	}
+	return diskError(errors.Join(atomicfile.SyncDir(aside), atomicfile.SyncDir(s.dir)))
+}
+
+// Account returns a person's mailboxes; ErrNoAccount if there are none.
+func (s *Store) Account(person string) (*Account, error) {
+	if err := checkPerson(person); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	if a := s.accounts[person]; a != nil {
+		return a, nil
+	}
+	dir := s.accountDir(person)
+	if fi, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !fi.IsDir() {
+		return nil, fmt.Errorf("%w: %s", ErrNoAccount, person)
+	} else if err != nil {
+		return nil, err
+	}
+	root, err := maildir.OpenRoot(dir, s.maildirOptions())
+	if err != nil {
+		return nil, diskError(fmt.Errorf("opening the mail of %s: %w", person, err))
+	}
+	a := &Account{s: s, person: person, root: root, open: map[string]*Mailbox{}}
+	s.accounts[person] = a
+	s.notifier.addAccount(a)
+	return a, nil
+}
+
+func (s *Store) accountDir(person string) string { return filepath.Join(s.dir, person, "Maildir") }
+
+func (s *Store) maildirOptions() maildir.Options { return maildir.Options{Step: s.step} }

@@ -1,0 +1,327 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+
+	"letterbox/store/index"
+	"letterbox/store/maildir"
+)
+
+// modSeqBlock is how many mod-sequences are reserved at a time.
+const modSeqBlock = 1 << 16
+
+// listed is what dovecot-uidlist says of a message that the index does not know.
+type listed struct {
+	uid               uint32
+	saved             uint32
+	physical, virtual int64
+}
+
+// A listing is what was read of dovecot-uidlist.
+type listing struct {
+	header  maildir.UIDHeader
+	unknown map[uint64]listed // by hash of the base name
+	guids   map[uint64]string // of those that have one
+	damaged bool
+}
+
+// readList reads dovecot-uidlist, or what was added to it since the last time.
+// The caller holds writeMu and the list's lock.
+func (m *Mailbox) readList() (*listing, error) {
+	r, err := m.folder.ReadUIDList(m.mark)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	l := &listing{unknown: map[uint64]listed{}, guids: map[uint64]string{}}
+	if !r.Resumed() {
+		m.lines = 0
+	}
+	for {
+		rec, ok := r.Next()
+		if !ok {
+			break
+		}
+		m.lines++
+		h := index.Hash(rec.Base)
+		if m.x != nil {
+			if i, ok := m.x.Find(rec.UID); ok && m.x.Records[i].Hash == h {
+				continue
+			}
+		}
+		l.unknown[h] = listed{rec.UID, seconds32(rec.SaveDate), rec.Physical, rec.Virtual}
+		if rec.GUID != "" {
+			l.guids[h] = rec.GUID
+		}
+	}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	for _, d := range r.Damage() {
+		m.a.s.log.Warn("dovecot-uidlist", "person", m.a.person, "mailbox", m.name, "damage", d)
+		l.damaged = true
+	}
+	l.header, m.mark = r.Header(), r.Mark()
+	return l, nil
+}
+
+func seconds32(t int64) uint32 {
+	if t < 0 || t > 1<<32-1 {
+		return 0
+	}
+	return uint32(t)
+}
+
+// newList makes dovecot-uidlist where there is none, or gives it a head where it
+// cannot be read. What the index knows is not lost; l, which may be nil, is what
+// could be read of the old one.
+func (m *Mailbox) newList(lock *maildir.UIDListLock, l *listing) (err error) {
+	var h maildir.UIDHeader
+	if l != nil {
+		h = l.header
+	}
+	if m.x != nil && (h.UIDValidity == 0 || h.UIDValidity == m.x.UIDValidity) {
+		h.UIDValidity, h.UIDNext = m.x.UIDValidity, max(h.UIDNext, m.x.UIDNext)
+		h.ModSeqCeiling = max(h.ModSeqCeiling, m.x.Ceiling)
+		if id, err := maildir.ParseGUID(m.x.MailboxID); err == nil && h.GUID.IsZero() {
+			h.GUID = id
+		}
+	}
+	if h.UIDValidity == 0 {
+		if h.UIDValidity, err = m.a.root.NextUIDValidity(m.a.s.clock.now()); err != nil {
+			return fmt.Errorf("choosing a UIDVALIDITY for %s: %w", m.name, err)
+		}
+	}
+	if h.GUID.IsZero() {
+		h.GUID = maildir.NewGUID()
+	}
+	h.UIDNext = max(h.UIDNext, 1)
+	m.mark = maildir.Mark{}
+	return lock.Rewrite(h, m.linesFor(l))
+}
+
+// linesFor yields the lines of a list that gets a new head: those of the old
+// list, if they mean anything without their UIDVALIDITY, else what the index knows.
+func (m *Mailbox) linesFor(l *listing) iter.Seq[maildir.UIDRecord] {
+	if l != nil && l.header.UIDValidity != 0 {
+		return m.allLines
+	}
+	return func(yield func(maildir.UIDRecord) bool) {
+		for i := 0; m.x != nil && i < len(m.x.Records); i++ {
+			if rec, err := m.line(&m.x.Records[i]); err == nil && !yield(rec) {
+				return
+			}
+		}
+	}
+}
+
+// allLines yields every line of dovecot-uidlist.
+func (m *Mailbox) allLines(yield func(maildir.UIDRecord) bool) {
+	r, err := m.folder.ReadUIDList(maildir.Mark{})
+	if err != nil {
+		return
+	}
+	defer r.Close()
+	for {
+		if rec, ok := r.Next(); !ok || !yield(rec) {
+			return
+		}
+	}
+}
+
+// line returns a message's line in dovecot-uidlist.
+func (m *Mailbox) line(r *index.Record) (maildir.UIDRecord, error) {
+	base, err := m.base(r)
+	if err != nil {
+		return maildir.UIDRecord{}, err
+	}
+	guid, err := m.section(nil, r, index.GUID)
+	if err != nil {
+		return maildir.UIDRecord{}, err
+	}
+	rec := maildir.UIDRecord{UID: r.UID, Base: base, GUID: string(guid), Physical: -1, Virtual: -1, SaveDate: int64(r.Saved)}
+	if (maildir.Name{Base: base}).Sizes().Virtual < 0 && r.Bits&index.Sized != 0 {
+		rec.Virtual = r.Size()
+	}
+	return rec, nil
+}
+
+// compact writes dovecot-uidlist anew: without lines of messages that are gone
+// and with those that damage took. The index must be true to the files.
+// The caller holds writeMu and lock.
+func (m *Mailbox) compact(lock *maildir.UIDListLock, ceiling uint64) error {
+	r, err := m.folder.ReadUIDList(maildir.Mark{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	h := r.Header()
+	h.UIDNext, h.ModSeqCeiling = max(h.UIDNext, m.x.UIDNext), max(h.ModSeqCeiling, ceiling)
+	m.lines = 0
+	err = lock.Rewrite(h, m.merge(r))
+	m.mark = maildir.Mark{}
+	if err == nil {
+		err = r.Err()
+	}
+	return err
+}
+
+// merge yields the lines of r whose messages exist, in the order of their UIDs,
+// with the lines that r lacks in between.
+func (m *Mailbox) merge(r *maildir.UIDListReader) iter.Seq[maildir.UIDRecord] {
+	return func(yield func(maildir.UIDRecord) bool) {
+		old, more := r.Next()
+		for i := range m.x.Records {
+			rec := &m.x.Records[i]
+			for more && old.UID < rec.UID {
+				old, more = r.Next()
+			}
+			line := old
+			if !more || old.UID != rec.UID || index.Hash(old.Base) != rec.Hash {
+				var err error
+				if line, err = m.line(rec); err != nil {
+					continue
+				}
+			}
+			m.lines++
+			if !yield(line) {
+				return
+			}
+		}
+	}
+}
+
+// lockList takes dovecot-uidlist.lock.
+func (m *Mailbox) lockList(ctx context.Context) (*maildir.UIDListLock, error) {
+	lock, err := m.folder.LockUIDList(ctx)
+	if err != nil {
+		return nil, diskError(fmt.Errorf("locking dovecot-uidlist of %s: %w", m.name, err))
+	}
+	return lock, nil
+}
+
+// openList reads the list under its lock, making it where there is none, and
+// fits the index to its UIDVALIDITY.
+func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
+	l, err := m.readList()
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (l.header.UIDValidity == 0 || l.header.GUID.IsZero()) {
+		if err := m.newList(lock, l); err != nil {
+			return nil, err
+		}
+		l, err = m.readList()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading dovecot-uidlist of %s: %w", m.name, err)
+	}
+	if m.x != nil && m.x.UIDValidity == l.header.UIDValidity {
+		return l, nil
+	}
+	if m.loaded { // somebody replaced the mailbox under its users
+		return nil, m.abandon(ErrClosed)
+	}
+	if err := m.newIndex(l.header); err != nil {
+		return nil, err
+	}
+	m.mark = maildir.Mark{}
+	return m.readList()
+}
+
+// newIndex starts an empty index for a folder.
+func (m *Mailbox) newIndex(h maildir.UIDHeader) error {
+	if m.x != nil {
+		if err := m.x.Discard(); err != nil {
+			m.a.s.log.Debug("discarding an index", "mailbox", m.name, "err", err)
+		}
+	}
+	// What this mailbox's mod-sequences were is not known: begin above all of them,
+	// those of a Dovecot that had it before as well.
+	start := max(h.ModSeqCeiling, uint64(m.a.s.clock.now().Unix())) + 1
+	x, err := index.New(m.folder.FS(), index.State{
+		UIDValidity: h.UIDValidity, UIDNext: 1, ModSeq: start, Floor: start, Ceiling: h.ModSeqCeiling, MailboxID: h.GUID.String(),
+	})
+	if err != nil {
+		return diskError(fmt.Errorf("making the index of %s: %w", m.name, err))
+	}
+	m.mu.Lock()
+	m.x = x
+	m.mu.Unlock()
+	return nil
+}
+
+// abandon makes the mailbox unusable for those who have it open, and gives up
+// its index, which is of a mailbox that is no more. The caller holds writeMu.
+func (m *Mailbox) abandon(reason error) error {
+	err := fmt.Errorf("%w: another program replaced or removed %s", reason, m.name)
+	m.mu.Lock()
+	x := m.x
+	m.x, m.err = nil, err
+	m.mu.Unlock()
+	if x != nil {
+		if derr := x.Discard(); derr != nil {
+			m.a.s.log.Debug("discarding an index", "mailbox", m.name, "err", derr)
+		}
+	}
+	m.wake()
+	return err
+}
+
+// nextModSeq returns a mod-sequence that nobody was shown, reserved on disk.
+// lock may be nil: then it is taken if need be. The caller holds writeMu.
+func (m *Mailbox) nextModSeq(lock *maildir.UIDListLock) (uint64, error) {
+	next := m.x.ModSeq + 1
+	return next, m.reserveModSeq(next, lock)
+}
+
+// reserveModSeq makes sure that the folder has reserved mod-sequences up to v,
+// so that they do not come again when the index is lost.
+func (m *Mailbox) reserveModSeq(v uint64, lock *maildir.UIDListLock) (err error) {
+	if v <= m.x.Ceiling {
+		return nil
+	}
+	if lock == nil {
+		if lock, err = m.lockList(context.Background()); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, lock.Unlock()) }()
+	}
+	ceiling := v + modSeqBlock
+	err = m.own(func() error {
+		err := lock.SetModSeqCeiling(ceiling)
+		if errors.Is(err, maildir.ErrRewrite) {
+			err = m.raiseByRewrite(lock, ceiling)
+		}
+		return err
+	})
+	if err != nil {
+		return diskError(fmt.Errorf("reserving mod-sequences for %s: %w", m.name, err))
+	}
+	m.mu.Lock()
+	m.x.Ceiling = ceiling
+	m.mu.Unlock()
+	return nil
+}
+
+// raiseByRewrite writes dovecot-uidlist anew, all lines of it, with a ceiling.
+func (m *Mailbox) raiseByRewrite(lock *maildir.UIDListLock, ceiling uint64) error {
+	r, err := m.folder.ReadUIDList(maildir.Mark{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	h := r.Header()
+	h.UIDNext, h.ModSeqCeiling = max(h.UIDNext, m.x.UIDNext), ceiling
+	err = lock.Rewrite(h, func(yield func(maildir.UIDRecord) bool) {
+		for {
+			rec, ok := r.Next()
+			if !ok || !yield(rec) {
+				return
+			}
+		}
+	})
+	m.mark = maildir.Mark{}
+	return errors.Join(err, r.Err())
+}
