@@ -22,7 +22,8 @@ type State struct {
 	Ceiling     uint64    // the highest that the folder has reserved on disk
 	Floor       uint64    // what vanished at or before this mod-sequence is not remembered
 	Signature   [16]int64 // of the folder's files when the index was true to them
-	Clean       bool      // nothing happened since Signature was taken
+	Clean       bool      // closed in order, nothing was written since
+	Settled     bool      // Signature is so old that no later change can hide behind it
 	MailboxID   string
 }
 
