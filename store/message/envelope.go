@@ -44,7 +44,7 @@ const (
 // none. It stops before the list is longer than limit.
 func appendAddresses(dst []byte, raw string, limit int) []byte {
 	start := len(dst)
-	inGroup := false
+	inGroup := false // a group was started that has not ended
 	for a := range addresses(raw) {
 		mark := len(dst)
 		dst = append(dst, "(("[b2i(mark != start):]...)
@@ -53,7 +53,9 @@ func appendAddresses(dst []byte, raw string, limit int) []byte {
 			dst = dst[:mark]
 			break
 		}
-		inGroup = a.group && a.mailbox != ""
+		if a.group {
+			inGroup = a.mailbox != ""
+		}
 	}
 	if len(dst) == start {
 		return append(dst, "NIL"...)

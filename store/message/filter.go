@@ -19,11 +19,10 @@ const maxScanned = 64 << 10
 // The error is that of the reader or the writer.
 func FilterHeader(w io.Writer, header io.Reader, fields []string, not bool) error {
 	l := newLines(header)
-	keep := false
+	keep := not // a first line that folds nothing is no field
 	for l.next() {
 		if l.starts {
-			name := l.name()
-			keep = named(fields, name) != not
+			keep = named(fields, l.name()) != not
 		}
 		if keep || l.blank {
 			if _, err := w.Write(l.piece); err != nil {

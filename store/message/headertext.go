@@ -38,6 +38,7 @@ type headerText struct {
 	out     []byte
 	word    []byte // decoded octets of the encoded words at hand
 	charset string // of those
+	after   bool   // an encoded word came last
 	noMore  bool   // no encoded word can end in the rest
 }
 
@@ -58,7 +59,7 @@ func (d *headerText) next() bool {
 		if n == 0 {
 			continue
 		}
-		if skip > 0 && (len(d.word) == 0 || len(bytes.TrimLeft(d.rest[:skip], " \t")) > 0) {
+		if skip > 0 && (!d.after || len(bytes.TrimLeft(d.rest[:skip], " \t")) > 0) {
 			d.plain(d.rest[:skip])
 		} // else RFC 2047, 6.2: white space between encoded words is not shown
 		if d.charset != charset {
@@ -66,6 +67,7 @@ func (d *headerText) next() bool {
 			d.charset = charset
 		}
 		d.word = append(d.word, text...)
+		d.after = true
 		d.rest = d.rest[skip+n:]
 		return true
 	}
@@ -73,6 +75,7 @@ func (d *headerText) next() bool {
 
 func (d *headerText) plain(b []byte) {
 	d.flush()
+	d.after = false
 	d.out = append(d.out, toUTF8(b, "")...)
 }
 
