@@ -28,12 +28,15 @@ type service struct {
 func settingsFor(c config.Config, person config.Person, r *http.Request) settings {
 	s := settings{Server: c.Hostname().Unicode(), Address: addressUsed(r), Person: person}
 	if person.Name != "" {
-		s.Mail = person.Name + "@" + c.MainDomain().Unicode()
+		s.Mail = mailOf(person, c)
 	}
 	s.In = services(c.Listen, config.IMAPS, config.IMAP)
 	s.Out = services(c.Listen, config.Submissions, config.Submission)
 	return s
 }
+
+// mailOf is a person's main address, as people read it.
+func mailOf(p config.Person, c config.Config) string { return p.Name + "@" + c.MainDomain().Unicode() }
 
 // services lists those of the two that are on. RFC 8314, 3: TLS from the first byte is the one to use.
 func services(l config.Listen, implicit, upgraded config.Service) []service {
@@ -90,7 +93,7 @@ func (u *UI) home(w http.ResponseWriter, r *http.Request) {
 		seeOther(w, r, "/setup")
 		return
 	}
-	u.render(w, http.StatusOK, "home", page{Title: "Your letterbox is running", Data: u.homeData(r, config.Person{})})
+	u.render(w, http.StatusOK, "home", page{Title: titleHome, Data: u.homeData(r, config.Person{})})
 }
 
 // donePage is the last page of the wizard.
@@ -103,9 +106,9 @@ func (u *UI) donePage(w http.ResponseWriter, r *http.Request, s *session) {
 			}
 		}
 	}
-	p := page{Title: "Your letterbox is ready", Data: u.homeData(r, person)}
+	p := page{Title: titleDone, Data: u.homeData(r, person)}
 	if s.adding {
-		p.Title = "One more letterbox is ready"
+		p.Title = titleDoneMore
 	}
 	u.render(w, http.StatusOK, "done", p)
 }

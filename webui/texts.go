@@ -24,6 +24,41 @@ const (
 	faultNotShown        = "Something was changed in another window. This is what will be set up now: look it over once more."
 )
 
+// The hints and labels of the fields.
+const (
+	labelCode      = "One-time code"
+	hintCode       = "Seven groups of four. Capitals and hyphens do not matter."
+	labelHousehold = "Name of the household"
+	hintHousehold  = "As you would write it on the letterbox at the door: The Millers, Workshop, Boat Aurora."
+	labelDomain    = "Your domain"
+	hintDomain     = "What stands after the @ in your addresses, such as example.org."
+	labelHostname  = "Name of this box"
+	hintHostname   = "Left empty it is %s for mail at home, and mail. before a domain of your own."
+	labelFullName  = "Full name"
+	hintFullName   = "As it is to stand on letters: Ann Miller."
+	labelLogin     = "Sign-in name"
+	hintLogin      = "Also what stands before the @. Left empty it is made from the full name: Ann Miller becomes ann."
+	labelPassword  = "Password"
+	labelAgain     = "Password once more"
+
+	hintPassword     = "At least 10 characters. A few words that belong together only for you are good, and easy to type."
+	hintPasswordKept = "Your password is kept. Leave both fields empty, or type a new one."
+)
+
+// The headings.
+const (
+	titleWelcome   = "Welcome"
+	titleAgain     = "Change the set-up"
+	titleHousehold = "Whose letterbox is this?"
+	titleAddress   = "Where does your mail live?"
+	titleFirst     = "Who is the first person?"
+	titleOthers    = "Who else lives here?"
+	titleReview    = "Is this right?"
+	titleDone      = "Your letterbox is ready"
+	titleDoneMore  = "One more letterbox is ready"
+	titleHome      = "Your letterbox is running"
+)
+
 // refusal is a page that shows nothing but why.
 type refusal struct{ Title, Lead string }
 

@@ -135,6 +135,7 @@ func withHeaders(next http.Handler) http.Handler {
 // render writes a page, whole or not at all.
 func (u *UI) render(w http.ResponseWriter, status int, name string, p page) {
 	p.Style, p.Icon = u.views.style.path, u.views.icon.path
+	focusFault(p.Fields)
 	var b bytes.Buffer
 	if err := u.views.pages[name].ExecuteTemplate(&b, "layout", p); err != nil {
 		u.log.Error("a page was not rendered", "page", name, "err", err)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -61,7 +62,7 @@ type field struct {
 
 // parseViews reads what is embedded. It panics on a template that does not parse: no build of ours has one.
 func parseViews() views {
-	layout := template.Must(template.New("").Funcs(template.FuncMap{"pieces": pieces}).
+	layout := template.Must(template.New("").Funcs(template.FuncMap{"pieces": pieces, "labels": labels}).
 		ParseFS(files, "templates/layout.html", "templates/parts.html"))
 	v := views{
 		pages: map[string]*template.Template{},
@@ -95,6 +96,29 @@ func (v *views) static(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	http.NotFound(w, r)
+}
+
+// focusFault puts the cursor into the first field with a fault, if there is one.
+func focusFault(fields []field) {
+	i := slices.IndexFunc(fields, func(f field) bool { return f.Fault != "" })
+	if i < 0 {
+		return
+	}
+	for j := range fields {
+		fields[j].Focus = j == i
+	}
+}
+
+// labels cuts a name or an address where a line may end: before every dot and every @.
+func labels(name string) []string {
+	var out []string
+	for {
+		i := strings.IndexAny(name[min(1, len(name)):], ".@")
+		if i < 0 {
+			return append(out, name)
+		}
+		out, name = append(out, name[:i+1]), name[i+1:]
+	}
 }
 
 // pieces cuts a fingerprint where a line may end: after every fourth pair.

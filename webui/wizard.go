@@ -3,6 +3,7 @@ package webui
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -152,12 +153,12 @@ func (u *UI) takeCode(w http.ResponseWriter, r *http.Request) {
 
 func (u *UI) codePage(w http.ResponseWriter, status int, typed, fault, notice string) {
 	_, configured := u.appliance.Config()
-	p := page{Title: "Welcome", Faulty: fault != "", Notice: notice, Data: configured}
+	p := page{Title: titleWelcome, Faulty: fault != "", Notice: notice, Data: configured}
 	if configured {
-		p.Title = "Change the set-up"
+		p.Title = titleAgain
 	}
-	p.Fields = []field{{Name: fieldCode, Label: "One-time code", Value: typed[:min(len(typed), 200)], Fault: fault, Autocomplete: "off", Mono: true, Focus: true,
-		Hint: "Seven groups of four. Capitals and hyphens do not matter."}}
+	p.Fields = []field{{Name: fieldCode, Label: labelCode, Value: typed[:min(len(typed), 200)], Fault: fault, Autocomplete: "off", Mono: true, Focus: true,
+		Hint: hintCode}}
 	u.render(w, status, "code", p)
 }
 
@@ -191,9 +192,9 @@ func (u *UI) takeHousehold(w http.ResponseWriter, r *http.Request, s *session) {
 
 func (u *UI) householdPage(w http.ResponseWriter, status int, s *session, f faults) {
 	u.render(w, status, "household", page{
-		Title: "Whose letterbox is this?", Way: way(s, "/setup/household"), Faulty: len(f) > 0,
-		Fields: []field{{Name: fieldHousehold, Label: "Name of the household", Value: s.draft.Household, Fault: f[fieldHousehold], Autocomplete: "off", Focus: true,
-			Hint: "As you would write it on the letterbox at the door: The Millers, Workshop, Boat Aurora."}},
+		Title: titleHousehold, Way: way(s, "/setup/household"), Faulty: len(f) > 0,
+		Fields: []field{{Name: fieldHousehold, Label: labelHousehold, Value: s.draft.Household, Fault: f[fieldHousehold], Autocomplete: "off", Focus: true,
+			Hint: hintHousehold}},
 	})
 }
 
@@ -220,16 +221,16 @@ func (u *UI) addressPage(w http.ResponseWriter, status int, s *session, f faults
 	c, _ := u.appliance.Config()
 	d := &s.draft
 	u.render(w, status, "address", page{
-		Title: "Where does your mail live?", Way: way(s, "/setup/address"), Faulty: len(f) > 0,
+		Title: titleAddress, Way: way(s, "/setup/address"), Faulty: len(f) > 0,
 		Data: addressData{
 			Own:  d.Own,
 			Home: string(proposeDomain(d.Household)),
 			Open: d.Hostname != "" || f[fieldHostname] != "",
 			Old:  c.MainDomain().Unicode(),
-			Domain: field{Name: fieldDomain, Label: "Your domain", Value: d.Domain, Fault: f[fieldDomain], Type: "text", Autocomplete: "off", Mono: true,
-				Hint: "What stands after the @ in your addresses, such as example.org."},
-			Hostname: field{Name: fieldHostname, Label: "Name of this box", Value: d.Hostname, Fault: f[fieldHostname], Type: "text", Autocomplete: "off", Mono: true, Optional: true,
-				Hint: "Left empty it is " + string(proposeHostname(u.machine, false, "")) + " for mail at home, and mail. before a domain of your own."},
+			Domain: field{Name: fieldDomain, Label: labelDomain, Value: d.Domain, Fault: f[fieldDomain], Type: "text", Autocomplete: "off", Mono: true,
+				Hint: hintDomain},
+			Hostname: field{Name: fieldHostname, Label: labelHostname, Value: d.Hostname, Fault: f[fieldHostname], Type: "text", Autocomplete: "off", Mono: true, Optional: true,
+				Hint: fmt.Sprintf(hintHostname, proposeHostname(u.machine, false, ""))},
 		},
 	})
 }
@@ -254,21 +255,21 @@ type personData struct {
 func (u *UI) personPage(w http.ResponseWriter, status int, s *session, f faults) {
 	c, _ := u.appliance.Config()
 	d := &s.draft
-	p := page{Title: "Who is the first person?", Way: way(s, "/setup/person"), Faulty: len(f) > 0, Kept: d.Password != "",
+	p := page{Title: titleFirst, Way: way(s, "/setup/person"), Faulty: len(f) > 0, Kept: d.Password != "",
 		Data: personData{Others: c.People, Optional: s.rerun && !s.adding && len(c.People) > 0, Back: !s.adding}}
 	if len(c.People) > 0 {
-		p.Title = "Who else lives here?"
+		p.Title = titleOthers
 	}
-	password := "At least 8 characters; a few words that belong together only for you are good and easy to type."
+	password := hintPassword
 	if p.Kept {
-		password = "Your password is kept. Leave both fields empty, or type a new one."
+		password = hintPasswordKept
 	}
 	p.Fields = []field{
-		{Name: fieldFullName, Label: "Full name", Value: d.FullName, Fault: f[fieldFullName], Autocomplete: "off", Focus: true, Hint: "As it is to stand on letters: Ann Miller."},
-		{Name: fieldLogin, Label: "Sign-in name", Value: d.Login, Fault: f[fieldLogin], Autocomplete: "username", Mono: true, Optional: true,
-			Hint: "Also what stands before the @. Left empty it is made from the full name: Ann Miller becomes ann."},
-		{Name: fieldPassword, Label: "Password", Fault: f[fieldPassword], Type: "password", Autocomplete: "new-password", Hint: password},
-		{Name: fieldAgain, Label: "Password once more", Fault: f[fieldAgain], Type: "password", Autocomplete: "new-password"},
+		{Name: fieldFullName, Label: labelFullName, Value: d.FullName, Fault: f[fieldFullName], Autocomplete: "off", Focus: true, Hint: hintFullName},
+		{Name: fieldLogin, Label: labelLogin, Value: d.Login, Fault: f[fieldLogin], Autocomplete: "username", Mono: true, Optional: true,
+			Hint: hintLogin},
+		{Name: fieldPassword, Label: labelPassword, Fault: f[fieldPassword], Type: "password", Autocomplete: "new-password", Hint: password},
+		{Name: fieldAgain, Label: labelAgain, Fault: f[fieldAgain], Type: "password", Autocomplete: "new-password"},
 	}
 	u.render(w, status, "person", p)
 }
@@ -280,6 +281,7 @@ type reviewData struct {
 	Before   string // the main domain so far, if another takes its place
 	After    config.Config
 	Person   config.Person // without a name: nobody is added
+	Mail     string        // that person's address
 	Others   int
 }
 
@@ -296,11 +298,12 @@ func (u *UI) reviewPage(w http.ResponseWriter, status int, s *session, notice st
 	d := reviewData{Revision: s.revision, Adding: s.adding, After: after, Others: len(before.People)}
 	if s.draft.hasPerson() {
 		d.Person = after.People[len(after.People)-1]
+		d.Mail = mailOf(d.Person, after)
 	}
 	if m := before.MainDomain(); m != after.MainDomain() {
 		d.Before = m.Unicode()
 	}
-	u.render(w, status, "review", page{Title: "Is this right?", Way: way(s, "/setup/review"), Notice: notice, Faulty: notice != "", Data: d})
+	u.render(w, status, "review", page{Title: titleReview, Way: way(s, "/setup/review"), Notice: notice, Faulty: notice != "", Data: d})
 }
 
 // apply is the last click. It answers with the page itself and not with a redirection: the certificate has just

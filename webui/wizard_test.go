@@ -287,6 +287,14 @@ func TestProposals(t *testing.T) {
 	}
 }
 
+// The hint tells the rule that there is.
+func TestPasswordHint(t *testing.T) {
+	t.Parallel()
+	if !strings.Contains(hintPassword, "10 characters") || accounts.CheckPassword("ann", "heron-987") == nil || accounts.CheckPassword("ann", "heron-9876") != nil {
+		t.Error("the hint says something else than the rule")
+	}
+}
+
 // Whatever is typed, the pages answer, and what is applied can be saved.
 func FuzzWizard(f *testing.F) {
 	f.Add("The Millers", kindOwn, "example.org", "nas.local", "Ann Miller", "ann")
