@@ -11,7 +11,7 @@ type conn struct {
 	net.Conn
 	listener *Listener
 	from     netip.Prefix // invalid when the peer has no IP address
-	counted  bool         // holds a place in the tally; a refused one does not
+	counted  bool         // holds a place in the limits; a refused one does not
 	once     sync.Once
 	err      error
 }
@@ -21,7 +21,7 @@ func (c *conn) Close() error {
 	c.once.Do(func() {
 		c.err = c.Conn.Close()
 		if c.counted {
-			c.listener.tally.leave(c.from)
+			c.listener.options.Limits.leave(c.from)
 		}
 		c.listener.forget(c)
 	})
@@ -47,46 +47,4 @@ func source(a net.Addr) netip.Prefix {
 		return netip.Prefix{}
 	}
 	return p
-}
-
-// A tally counts the connections of listeners opened together.
-type tally struct {
-	perAddress, total int // limits; 0: none
-
-	mu   sync.Mutex
-	open int
-	from map[netip.Prefix]int // only sources with a connection; their number is bounded by open
-}
-
-func newTally(o Options) *tally {
-	return &tally{perAddress: o.PerAddress, total: o.Total, from: make(map[netip.Prefix]int)}
-}
-
-// enter takes a place, if there is one.
-func (t *tally) enter(from netip.Prefix) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.total > 0 && t.open >= t.total {
-		return false
-	}
-	if from.IsValid() {
-		if t.perAddress > 0 && t.from[from] >= t.perAddress {
-			return false
-		}
-		t.from[from]++
-	}
-	t.open++
-	return true
-}
-
-func (t *tally) leave(from netip.Prefix) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.open--
-	if !from.IsValid() {
-		return
-	}
-	if t.from[from]--; t.from[from] == 0 {
-		delete(t.from, from)
-	}
 }

@@ -12,8 +12,10 @@ package listen
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -28,8 +30,7 @@ const (
 
 // Options say how many connections there may be and who hears of trouble. The zero value has no limits.
 type Options struct {
-	PerAddress int // connections from one IPv4 address or one IPv6 /64; 0: no limit
-	Total      int // connections in all, over the listeners opened together; 0: no limit
+	Limits *Limits // how many connections there may be, over all listeners with the same Limits; nil: no limit
 
 	// Refuse says goodbye to a peer that one of the limits keeps out, such as "421 too many connections". The
 	// connection has a deadline and is closed afterwards. Several may run at once. May be nil.
@@ -42,7 +43,6 @@ type Options struct {
 type Listener struct {
 	inner   net.Listener
 	options Options
-	tally   *tally        // shared by listeners opened together
 	closed  chan struct{} // closed by Close
 	close   sync.Once
 
@@ -57,42 +57,39 @@ type Listener struct {
 // Open opens one address, as net.Listen names them: ":993" is port 993 of both address families, ":0" is any free port.
 // The error is an *Error.
 func Open(network, addr string, o Options) (*Listener, error) {
-	return open(network, addr, o, newTally(o))
-}
-
-// OpenAll opens several addresses whose connections count together, all of them or none. The error is an *Error.
-func OpenAll(network string, addrs []string, o Options) ([]*Listener, error) {
-	t := newTally(o)
-	var all []*Listener
-	for _, addr := range addrs {
-		l, err := open(network, addr, o, t)
-		if err != nil {
-			for _, l := range all {
-				l.Close()
-			}
-			return nil, err
-		}
-		all = append(all, l)
-	}
-	return all, nil
-}
-
-func open(network, addr string, o Options, t *tally) (*Listener, error) {
 	inner, err := net.Listen(network, addr)
 	if err != nil {
 		return nil, newError(network, addr, err)
 	}
-	return wrap(inner, o, t), nil
+	return wrap(inner, o), nil
 }
 
-func wrap(inner net.Listener, o Options, t *tally) *Listener {
+// Again gives a second Listener on the same socket, which l may then close without a connection being lost in between: for a
+// server that takes over from another.
+func (l *Listener) Again(o Options) (*Listener, error) {
+	socket, ok := l.inner.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, fmt.Errorf("a listener of type %T cannot be taken over", l.inner)
+	}
+	f, err := socket.File()
+	if err != nil {
+		return nil, fmt.Errorf("take over the socket %s: %w", l.Addr(), err)
+	}
+	defer f.Close() // FileListener holds a descriptor of its own
+	inner, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("take over the socket %s: %w", l.Addr(), err)
+	}
+	return wrap(inner, o), nil
+}
+
+func wrap(inner net.Listener, o Options) *Listener {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Listener{
 		inner:    inner,
 		options:  o,
-		tally:    t,
 		closed:   make(chan struct{}),
 		goodbyes: make(chan struct{}, maxGoodbyes),
 		conns:    make(map[*conn]struct{}),
@@ -152,7 +149,7 @@ func isTemporary(err error) bool {
 // admit counts c, or says goodbye to it and gives nil.
 func (l *Listener) admit(c net.Conn) net.Conn {
 	tracked := &conn{Conn: c, listener: l, from: source(c.RemoteAddr())}
-	if l.tally.enter(tracked.from) {
+	if l.options.Limits.enter(tracked.from) {
 		tracked.counted = true
 		if !l.track(tracked) {
 			tracked.Close()
