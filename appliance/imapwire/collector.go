@@ -11,10 +11,6 @@ var ErrTooLong = errors.New("the command is too long")
 // keptBuffer is the size up to which a Collector keeps its buffer for the next command.
 const keptBuffer = 4096
 
-// tailSize is how much of an over-long line is kept to see whether it announces a literal: ~{18446744073709551615+}CRLF
-// and some leading zeros.
-const tailSize = 64
-
 // Collector gathers the lines and literals of one command, up to a limit of octets. It reads nothing itself:
 //
 //	c.Reset(limit)
@@ -38,9 +34,8 @@ const tailSize = 64
 type Collector struct {
 	buf   []byte
 	limit int
-	line  int    // where the last line begins in buf
-	tail  []byte // once over the limit: the last octets of the line
-	over  bool
+	line  int  // where the last line begins in buf
+	over  bool // something was refused; buf is what came before it
 }
 
 // Reset begins a new command of at most limit octets. A buffer that has grown large is given back.
@@ -48,49 +43,28 @@ func (c *Collector) Reset(limit int) {
 	if cap(c.buf) > keptBuffer {
 		c.buf = nil
 	}
-	*c = Collector{buf: c.buf[:0], limit: limit, tail: c.tail[:0]}
+	*c = Collector{buf: c.buf[:0], limit: limit}
 }
 
-// AddPiece takes a part of a line that is too long for the reader's buffer and has no line end yet; the rest of the
-// line follows with AddPiece or AddLine. It never fails: AddLine tells.
-func (c *Collector) AddPiece(b []byte) { c.add(b) }
-
-// AddLine takes a line with its line end, or the last piece of one. With more set the line announces the literal l,
-// and the command goes on behind it. ErrTooLong comes with l and more just the same.
-func (c *Collector) AddLine(b []byte) (l Literal, more bool, err error) {
-	c.add(b)
-	if c.over {
-		l, more = LiteralTail(c.tail)
+// AddLine takes a line with its line end. With more set the line announces the literal l, and the command goes on
+// behind it. ErrTooLong comes with l and more just the same; of the line only what the limit allows is kept.
+func (c *Collector) AddLine(line []byte) (l Literal, more bool, err error) {
+	l, more = LiteralTail(line)
+	room := c.limit - len(c.buf)
+	if c.over || len(line) > room {
+		c.over = true
+		c.buf = append(c.buf, line[:max(0, min(len(line), room))]...)
 		return l, more, ErrTooLong
 	}
-	l, more = LiteralTail(c.buf[c.line:])
+	c.buf = append(c.buf, line...)
 	return l, more, nil
 }
-
-func (c *Collector) add(b []byte) {
-	if !c.over && len(b) <= c.limit-len(c.buf) {
-		c.buf = append(c.buf, b...)
-		return
-	}
-	if !c.over {
-		c.over = true
-		c.tail = append(c.tail[:0], last(c.buf[c.line:], tailSize)...)
-	}
-	c.tail = append(c.tail, last(b, tailSize)...)
-	if len(c.tail) > tailSize {
-		c.tail = c.tail[:copy(c.tail, last(c.tail, tailSize))]
-	}
-	if room := c.limit - len(c.buf); room > 0 && room < len(b) {
-		c.buf = append(c.buf, b[:room]...)
-	}
-}
-
-func last(b []byte, n int) []byte { return b[max(0, len(b)-n):] }
 
 // AddLiteral makes room for the literal that AddLine announced and returns it to be filled before the next line is
 // added; ErrTooLong if the command would pass its limit.
 func (c *Collector) AddLiteral(l Literal) ([]byte, error) {
 	if c.over || l.Size > int64(c.limit-len(c.buf)) {
+		c.over = true
 		return nil, ErrTooLong
 	}
 	n := len(c.buf)
@@ -103,14 +77,14 @@ func (c *Collector) AddLiteral(l Literal) ([]byte, error) {
 // of its other arguments: the mailbox name has come already.
 func (c *Collector) MessageNext() bool {
 	l, ok := LiteralTail(c.buf[c.line:])
-	if !ok || c.over {
+	if c.over || !ok {
 		return false
 	}
 	_, name, rest, err := ParseTag(c.Bytes())
 	return err == nil && name == "APPEND" && len(bytes.TrimLeft(rest[:len(rest)-l.Len], " ")) > 0
 }
 
-// Bytes returns what has come so far, without the last line end; beyond the limit, its beginning. It is valid until the
+// Bytes returns what has come so far, without the last line end; once something was refused, the beginning. It is valid until the
 // next call of another method.
 func (c *Collector) Bytes() []byte {
 	if c.over {

@@ -1,6 +1,7 @@
 package imapwire
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,9 @@ var loginTable = []parseCase[LoginArgs]{
 	{in: ` ann`, err: "a space and then a password"},
 	{in: ` ann `, err: "the password"},
 	{in: ` ann secret word`, err: "the end of the command, found something else"},
+	{in: ` "an\"n secret`, err: "the quotes of the user name are not closed"},
+	{in: " \"an\\\"n\r\n\" x", err: "the quotes of the user name are not closed"},
+	{in: " \"an\\\"\x00n\" x", err: "the user name holds a NUL"},
 	{in: ` "ann secret`, err: "the quotes of the user name are not closed"},
 	{in: " \"ann\r\n\" x", err: "the quotes of the user name are not closed"},
 	{in: " \"an\x00n\" x", err: "the user name holds a NUL"},
@@ -296,7 +300,17 @@ var storeTable = []parseCase[StoreArgs]{
 	{in: ` 1 FLAGS (a(b))`, err: `a closing parenthesis`},
 	{in: ` 1 FLAGS.LOUD (a)`, err: "not FLAGS.LOUD"},
 	{in: ` 1 =FLAGS (a)`, err: "expected FLAGS"},
+	{in: ` 1 FLAGS (a` + strings.Repeat(" a", 500) + `)`, err: "more than 500 entries"},
+	{in: ` 1 FLAGS` + manyKeywords(501), err: "more than 500 flags"},
 	{in: ` 1 FLAGS ` + strings.Repeat("k", 256), err: "longer than 255 octets"},
+}
+
+func manyKeywords(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, " k%d", i)
+	}
+	return b.String()
 }
 
 func TestParseStore(t *testing.T) { testParse(t, ParseStore, storeTable) }

@@ -1,7 +1,6 @@
 package imapwire
 
 import (
-	"encoding/base64"
 	"strconv"
 	"strings"
 	"time"
@@ -33,14 +32,6 @@ func AppendString[S ~string | ~[]byte](dst []byte, s S, allow8bit bool) []byte {
 		}
 	}
 	return dst
-}
-
-// AppendNString is AppendString, but NIL for an empty s.
-func AppendNString[S ~string | ~[]byte](dst []byte, s S, allow8bit bool) []byte {
-	if len(s) == 0 {
-		return append(dst, "NIL"...)
-	}
-	return AppendString(dst, s, allow8bit)
 }
 
 // quotable reports whether s can stand in quotes: no NUL, CR or LF, and 8-bit only as UTF-8 that the client takes. A long
@@ -197,6 +188,3 @@ func AppendText(dst []byte, text string) []byte {
 	}
 	return dst
 }
-
-// AppendBase64 appends b in base64, as in the challenges of AUTHENTICATE.
-func AppendBase64(dst, b []byte) []byte { return base64.StdEncoding.AppendEncode(dst, b) }

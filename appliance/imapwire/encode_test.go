@@ -33,12 +33,6 @@ func TestAppendStrings(t *testing.T) {
 			t.Errorf("AppendAString(%.20q) is %.40q", c.in, got)
 		}
 	}
-	if got := string(AppendNString([]byte("x "), "", false)); got != "x NIL" {
-		t.Error(got)
-	}
-	if got := string(AppendNString(nil, "nil", false)); got != `"nil"` {
-		t.Error(got)
-	}
 	if got := string(AppendQuoted(nil, "a\r\n\x00\"ä")); got != `"a\"ä"` {
 		t.Error(got)
 	}
@@ -91,7 +85,6 @@ func TestAppendSmallThings(t *testing.T) {
 		{AppendText(nil, "all is well"), "all is well"},
 		{AppendText(nil, ""), "-"},
 		{AppendText(nil, "[ALERT] a\r\nb\x00 grün \xff"), "(ALERT] a  b  gr?n ?"},
-		{AppendBase64(nil, []byte("ann")), "YW5u"},
 		{[]byte(StatusUIDNext.String()), "UIDNEXT"},
 	} {
 		if string(c.got) != c.want {
@@ -114,7 +107,6 @@ func TestAppendAllocations(t *testing.T) {
 	for name, f := range map[string]func(){
 		"AppendString":        func() { AppendString(buf, raw, true) },
 		"AppendString 7-bit":  func() { AppendString(buf, raw, false) },
-		"AppendNString":       func() { AppendNString(buf, "x", false) },
 		"AppendAString":       func() { AppendAString(buf, raw[:3], false) },
 		"AppendMailbox":       func() { AppendMailbox(buf, "Entwürfe/日本語 \"", false) },
 		"AppendMailbox UTF-8": func() { AppendMailbox(buf, "Entwürfe", true) },
@@ -123,7 +115,6 @@ func TestAppendAllocations(t *testing.T) {
 		"AppendDateTime":      func() { AppendDateTime(buf, date) },
 		"AppendLiteralHeader": func() { AppendLiteralHeader(buf, 123456, true) },
 		"AppendText":          func() { AppendText(buf, "all is wöll") },
-		"AppendBase64":        func() { AppendBase64(buf, raw) },
 		"AppendName":          func() { item.AppendName(buf) },
 		"NumSet.AppendText":   func() { set.AppendText(buf) },
 		"UIDSpans":            func() { UIDSpans(spans, set, uids) },

@@ -113,8 +113,11 @@ func FuzzMatchList(f *testing.F) {
 	})
 }
 
-func TestListPatternAllocations(t *testing.T) {
+func TestListPattern(t *testing.T) {
 	p := NewListPattern("Lists/%/2024*", '/')
+	if p.Match("Lists/2024") || !p.Match("Lists//2024") {
+		t.Error("a short name is matched wrongly")
+	}
 	if n := testing.AllocsPerRun(100, func() { p.Match("Lists/go/2024-01") }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}

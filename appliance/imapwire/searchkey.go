@@ -47,14 +47,6 @@ type SearchKey struct {
 	ModSeq uint64
 }
 
-// Walk calls f for the key and all keys within it, those within a key after it.
-func (k *SearchKey) Walk(f func(*SearchKey)) {
-	f(k)
-	for i := range k.Keys {
-		k.Keys[i].Walk(f)
-	}
-}
-
 // searchParser reads a search program and counts its keys.
 type searchParser struct {
 	d     *Decoder
