@@ -1,0 +1,55 @@
+package imapd
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+
+	"letterbox/appliance/imapwire"
+)
+
+// login is LOGIN (RFC 9051, 6.2.3).
+func (c *conn) login(r *request) error {
+	if !c.maySignIn() {
+		return no(imap.ResponseCodePrivacyRequired, "please start TLS first")
+	}
+	a, err := imapwire.ParseLogin(r.args)
+	if err != nil {
+		return err
+	}
+	return c.signIn(r, "LOGIN", a.User, a.Password)
+}
+
+// signIn checks the credentials and enters the authenticated state.
+func (c *conn) signIn(r *request, how, login, password string) error {
+	ctx, cancel := context.WithDeadline(c.ctx, c.started.Add(signInTimeout))
+	defer cancel()
+	if err := c.flush(); err != nil { // it may take a while
+		return err
+	}
+	person, err := c.server.o.Auth.SignIn(ctx, login, password, c.peer)
+	if err != nil {
+		c.log.Info("imap: sign-in refused", "login", login, "how", how, "tls", c.secure, "err", err)
+		if c.ctx.Err() != nil {
+			return errEnded
+		}
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return errIdle
+		}
+		// RFC 5530: one answer for an unknown person and for a wrong password.
+		return no(imap.ResponseCodeAuthenticationFailed, "the name or the password is wrong")
+	}
+	account, err := c.server.o.Store.Account(person)
+	if err != nil {
+		return err
+	}
+	c.server.mu.Lock()
+	c.person = person
+	c.server.mu.Unlock()
+	c.account, c.state = account, authenticated
+	c.log.Info("imap: signed in", "person", person, "login", login, "how", how, "tls", c.secure, "took", time.Since(c.started))
+	r.code, r.text = c.capabilityCode(), "signed in"
+	return nil
+}

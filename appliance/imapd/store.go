@@ -1,0 +1,159 @@
+package imapd
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/emersion/go-imap/v2"
+
+	"letterbox/appliance/imapwire"
+	"letterbox/store"
+)
+
+// store is STORE (RFC 9051, 6.4.6; RFC 7162, 3.1.3).
+func (c *conn) store(r *request) error { return c.storeFlags(r, false) }
+
+// uidStore is UID STORE (RFC 9051, 6.4.9).
+func (c *conn) uidStore(r *request) error { return c.storeFlags(r, true) }
+
+// A storeJob is one STORE while it runs.
+type storeJob struct {
+	c        *conn
+	args     imapwire.StoreArgs
+	op       store.FlagOp
+	flags    store.Flags
+	modified []store.UID // failed UNCHANGEDSINCE
+	gone     bool        // a message is no longer there
+}
+
+func (c *conn) storeFlags(r *request, byUID bool) error {
+	a, err := imapwire.ParseStore(r.args)
+	if err != nil {
+		return err
+	}
+	spans, err := c.spans(a.Set, byUID)
+	if err != nil {
+		return err
+	}
+	if c.view.readOnly {
+		return errReadOnly
+	}
+	if a.HasUnchangedSince {
+		c.enableCondStore()
+	}
+	job := &storeJob{c: c, args: a, op: storeOp(a.Op)}
+	if job.flags, err = c.keywordFlags(a.Flags, a.Op != imapwire.StoreRemove); err != nil {
+		return err
+	}
+	if err := batches(spans, job.batch); err != nil {
+		return err
+	}
+	if len(job.modified) > 0 {
+		r.code = c.modifiedCode(job.modified, byUID)
+		r.text = "some of the messages had been changed"
+	}
+	if job.gone && !byUID {
+		return no(codeExpungeIssued, "some of the messages are no longer there")
+	}
+	return nil
+}
+
+func storeOp(op imapwire.StoreOp) store.FlagOp {
+	switch op {
+	case imapwire.StoreAdd:
+		return store.AddFlags
+	case imapwire.StoreRemove:
+		return store.RemoveFlags
+	}
+	return store.SetFlags
+}
+
+// keywordFlags translates flag names, making keywords that the mailbox does
+// not have yet if create is set. \Recent cannot be changed.
+func (c *conn) keywordFlags(names []string, create bool) (store.Flags, error) {
+	if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, `\Recent`) }) {
+		return 0, bad(`\Recent cannot be changed`)
+	}
+	for _, n := range names {
+		if _, ok := store.SystemFlag(n); !ok && strings.HasPrefix(n, `\`) {
+			return 0, no(imap.ResponseCodeCannot, "there is no such flag: "+n)
+		}
+	}
+	return c.view.box.KeywordFlags(names, create)
+}
+
+// batch changes the messages from index lo up to hi of the view.
+func (j *storeJob) batch(lo, hi int) error {
+	c, v := j.c, j.c.view
+	uids := v.uids[lo:hi]
+	if j.args.HasUnchangedSince && j.args.UnchangedSince == 0 {
+		// RFC 7162, 3.1.3: every message has a greater mod-sequence.
+		for _, m := range v.box.Lookup(nil, uids) {
+			j.modified = append(j.modified, m.UID)
+		}
+		return nil
+	}
+	changed, modified, err := v.box.StoreFlags(uids, j.op, j.flags, store.ModSeq(j.args.UnchangedSince))
+	if err != nil {
+		return err
+	}
+	j.modified = append(j.modified, modified...)
+	metas := v.box.Lookup(c.scratch.metas[:0], uids)
+	c.scratch.metas = metas
+	j.gone = j.gone || len(metas) < hi-lo
+	if err := c.pull(false, changed); err != nil { // what others did meanwhile
+		return err
+	}
+	c.sayKeywords()
+	i := lo
+	for m := range metas {
+		meta := &metas[m]
+		if slices.Contains(modified, meta.UID) {
+			continue
+		}
+		for v.uids[i] != meta.UID {
+			i++
+		}
+		j.tell(i+1, meta)
+	}
+	if c.out.err != nil || c.ending() {
+		return c.interrupted()
+	}
+	return nil
+}
+
+// tell writes the FETCH response to a change: flags unless .SILENT was given;
+// the mod-sequence always where CONDSTORE is in use (RFC 7162, 3.1.3).
+func (j *storeJob) tell(n int, m *store.Meta) {
+	c := j.c
+	condStore := c.enabled&featCondStore != 0
+	if j.args.Silent && !condStore {
+		return
+	}
+	c.out.begin()
+	b := appendFetchHead(c.out.buf, n)
+	b = append(b, "UID "...)
+	b = appendUID(b, m.UID)
+	if condStore {
+		b = append(b, ' ')
+		b = appendModSeq(b, m.ModSeq)
+	}
+	if !j.args.Silent {
+		b = append(b, ' ')
+		b = c.view.appendFlags(b, m.Flags)
+	}
+	c.out.buf = append(b, ")\r\n"...)
+	c.out.done()
+}
+
+// modifiedCode is the response code MODIFIED (RFC 7162, 3.1.3): sequence
+// numbers, or UIDs for UID STORE.
+func (c *conn) modifiedCode(uids []store.UID, byUID bool) string {
+	if !byUID {
+		for k, uid := range uids {
+			i, _ := c.view.index(uid)
+			uids[k] = store.UID(i + 1)
+		}
+	}
+	return "MODIFIED " + string(imapwire.AppendNumSet(nil, uids))
+}
