@@ -8,6 +8,8 @@ const (
 	maxBoundary = 200    // octets of a boundary that are compared (RFC 2046, 5.1.1 allows 70)
 	linePrefix  = 256    // octets of a line looked at to say what the line is
 
+	maxKeptBuffer = 4 << 10 // octets of buffer that a Parser keeps from one message to the next
+
 	maxEnvelopeRaw = 64 << 10  // octets of the fields of one header kept for ENVELOPE
 	maxEnvelope    = 96 << 10  // octets of a rendered ENVELOPE from which on no address is added
 	maxFrom        = 8 << 10   // the same for From, Sender and Reply-To, which may stand three times

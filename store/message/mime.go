@@ -40,14 +40,14 @@ func (h *header) mime() *mimeFields {
 	if name := m.encoding.String(); m.encoding != EncodingOther && !strings.EqualFold(m.encodingToken, name) {
 		m.encodingToken = name // a known misspelling
 	}
-	switch {
-	case strings.EqualFold(m.typ, "text"):
+	switch upper(m.typ) {
+	case "TEXT":
 		if !m.has("charset") {
 			// RFC 2045, 5.2. The answer says it outright, as Dovecot's does.
 			m.params = append(m.params, param{"charset", "us-ascii"})
 		}
 		m.charset = m.charsetParam()
-	case strings.EqualFold(m.typ, "multipart"):
+	case "MULTIPART":
 		m.boundary = strings.TrimRight(m.param("boundary"), " \t\r")
 	}
 	return m
@@ -69,10 +69,10 @@ func (m *mimeFields) contentType(s string) {
 	if m.typ != "" && m.subtype != "" {
 		return
 	}
-	switch strings.ToLower(m.typ) {
-	case "multipart":
+	switch upper(m.typ) {
+	case "MULTIPART":
 		m.typ, m.subtype = "multipart", "mixed" // RFC 2046, 5.1.3
-	case "application", "image", "audio", "video", "font", "model", "message":
+	case "APPLICATION", "IMAGE", "AUDIO", "VIDEO", "FONT", "MODEL", "MESSAGE":
 		m.typ, m.subtype = "application", "octet-stream" // RFC 2046, 4: unrecognized subtypes
 	default:
 		m.typ, m.subtype = "text", "plain"

@@ -59,7 +59,11 @@ func NewParser() *Parser {
 // Reset forgets everything, for a new message. A Structure that Close returned
 // stays as it is.
 func (p *Parser) Reset() {
-	*p = Parser{s: &Structure{}, line: p.line[:0], open: p.open[:0], hdr: header{value: p.hdr.value[:0]}}
+	value := p.hdr.value[:0]
+	if cap(value) > maxKeptBuffer {
+		value = nil
+	}
+	*p = Parser{s: &Structure{}, line: p.line[:0], open: p.open[:0], hdr: header{value: value}}
 	p.s.Parts = make([]Part, 0, 4)
 	p.begin(true, "text", "plain")
 }

@@ -275,7 +275,11 @@ func TestEndlessHeaders(t *testing.T) {
 			p := NewParser()
 			io.WriteString(p, start)
 			block := []byte(strings.Repeat(unit, 64<<10/len(unit)))
-			for range 320 { // 20 MB
+			blocks := 32 // 2 MB
+			if name == "line" || name == "fields" && start == "To: " {
+				blocks = 320 // a line of 20 MB; 1.7 million lines
+			}
+			for range blocks {
 				p.Write(block)
 			}
 			if s := p.Close(); s.Parts[0].Body.Len != 0 || len(s.AppendBinary(nil)) > 2*maxEnvelope {

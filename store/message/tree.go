@@ -1,9 +1,6 @@
 package message
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // delimiter looks whether the line at hand separates or ends the parts of an
 // open multipart, and ends what it ends.
@@ -176,6 +173,8 @@ func (p *Parser) addEmptyPart(parent int32, off int64) {
 	p.s.Parts = append(p.s.Parts, part)
 }
 
+// upper returns s in upper case, ASCII letters only: media types have no
+// others that mean anything (RFC 2045, 5.1). The common ones cost nothing.
 func upper(s string) string {
 	switch s {
 	case "text":
@@ -184,6 +183,16 @@ func upper(s string) string {
 		return "PLAIN"
 	case "html":
 		return "HTML"
+	case "multipart":
+		return "MULTIPART"
+	case "application":
+		return "APPLICATION"
 	}
-	return strings.ToUpper(s)
+	b := []byte(s)
+	for i, c := range b {
+		if 'a' <= c && c <= 'z' {
+			b[i] = c - ('a' - 'A')
+		}
+	}
+	return string(b)
 }
