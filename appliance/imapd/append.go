@@ -27,9 +27,6 @@ func (c *conn) append(r *request) error {
 	if a.Message.Size > c.server.o.AppendLimit {
 		return no(imap.ResponseCodeTooBig, "a message may have "+strconv.FormatInt(c.server.o.AppendLimit, 10)+" octets at most")
 	}
-	if err := checkAppendFlags(a.Flags); err != nil {
-		return err
-	}
 	to, err := c.target(a.Mailbox)
 	if err != nil {
 		return err
@@ -46,15 +43,6 @@ func (c *conn) append(r *request) error {
 	}
 	b := append([]byte("APPENDUID "), strconv.FormatUint(uint64(to.Status().UIDValidity), 10)...)
 	r.code = string(imapwire.AppendNumSet(append(b, ' '), uids))
-	return nil
-}
-
-func checkAppendFlags(flags []string) error {
-	for _, f := range flags {
-		if _, ok := store.SystemFlag(f); !ok && f[0] == '\\' && f != `\Recent` {
-			return no(imap.ResponseCodeCannot, "there is no such flag: "+f)
-		}
-	}
 	return nil
 }
 

@@ -2,9 +2,6 @@ package imapd
 
 import (
 	"slices"
-	"strings"
-
-	"github.com/emersion/go-imap/v2"
 
 	"letterbox/appliance/imapwire"
 	"letterbox/store"
@@ -42,7 +39,8 @@ func (c *conn) storeFlags(r *request, byUID bool) error {
 		c.enableCondStore()
 	}
 	job := &storeJob{c: c, args: a, op: storeOp(a.Op)}
-	if job.flags, err = c.keywordFlags(a.Flags, a.Op != imapwire.StoreRemove); err != nil {
+	// Taking a keyword away makes none.
+	if job.flags, err = c.view.box.KeywordFlags(a.Flags, a.Op != imapwire.StoreRemove); err != nil {
 		return err
 	}
 	if err := batches(spans, job.batch); err != nil {
@@ -66,20 +64,6 @@ func storeOp(op imapwire.StoreOp) store.FlagOp {
 		return store.RemoveFlags
 	}
 	return store.SetFlags
-}
-
-// keywordFlags translates flag names, making keywords that the mailbox does
-// not have yet if create is set. \Recent cannot be changed.
-func (c *conn) keywordFlags(names []string, create bool) (store.Flags, error) {
-	if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, `\Recent`) }) {
-		return 0, bad(`\Recent cannot be changed`)
-	}
-	for _, n := range names {
-		if _, ok := store.SystemFlag(n); !ok && strings.HasPrefix(n, `\`) {
-			return 0, no(imap.ResponseCodeCannot, "there is no such flag: "+n)
-		}
-	}
-	return c.view.box.KeywordFlags(names, create)
 }
 
 // batch changes the messages from index lo up to hi of the view.
