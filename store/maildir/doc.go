@@ -31,7 +31,9 @@
 // Verified against Dovecot 2.3.19 (interop_test.go): it keeps the field
 // that we add to the head of its list (M, the mod-sequence ceiling) and the
 // one that we add to records (D, SAVEDATE), also when it rewrites the list.
-// Messages in new/ can carry flags, since doveadm changes flags there.
+// Messages in new/ can carry flags, since doveadm changes flags there. While we
+// hold the list's lock, Dovecot's deliveries do not wait: they leave messages
+// in new/ without a line, for whoever opens the folder next to give a UID.
 //
 // # Folder names
 //
