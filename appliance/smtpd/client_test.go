@@ -2,11 +2,14 @@ package smtpd
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/emersion/go-sasl"
@@ -115,4 +118,82 @@ func stuff(m []byte) []byte {
 		m = append([]byte("."), m...)
 	}
 	return bytes.ReplaceAll(m, []byte("\r\n."), []byte("\r\n.."))
+}
+
+// TestManyAtOnce: several connections of one server deliver at the same time.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	const clients, messages = 10, 10
+	u := start(t, "intake")
+	var sending sync.WaitGroup
+	for i := range clients {
+		sending.Go(func() {
+			c, err := smtp.Dial(u.addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			for j := range messages {
+				m := fmt.Sprintf("Subject: %d %d\r\n\r\n", i, j)
+				if err := c.SendMail("a@b.example", []string{"family@example.org"}, strings.NewReader(m)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	sending.Wait()
+	got := make(map[string]bool)
+	for _, d := range u.room.deliveries() {
+		got[d.message] = true
+	}
+	if len(got) != clients*messages {
+		t.Errorf("%d different messages arrived", len(got))
+	}
+}
+
+// TestSenderLeaves in the middle of a message: it is not delivered, and its room is given back.
+func TestSenderLeaves(t *testing.T) {
+	t.Parallel()
+	for name, half := range map[string]string{
+		"DATA":        "DATA\r\nSubject: half",
+		"DATA dot":    "DATA\r\nSubject: half\r\n.",
+		"DATA dot CR": "DATA\r\nSubject: half\r\n.\r",
+		"BDAT":        "BDAT 10 LAST\r\nhalf",
+		"BDAT whole":  "BDAT 4\r\nhalf",
+		"no DATA":     "NOOP\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			u := start(t, "intake")
+			c := dialRaw(t, u.addr)
+			c.begin()
+			c.say(half)
+			c.Close()
+			if err := u.Shutdown(context.Background()); err != nil { // waits for the session's end
+				t.Fatal(err)
+			}
+			if all := u.room.deliveries(); len(all) != 0 {
+				t.Errorf("delivered: %q", all)
+			}
+		})
+	}
+}
+
+// TestBadHandshake: neither rubbish instead of TLS nor a peer that leaves does harm.
+func TestBadHandshake(t *testing.T) {
+	t.Parallel()
+	u := start(t, "intake")
+	c := dialRaw(t, u.addr)
+	c.ask("STARTTLS\r\n", "220")
+	c.say("MAIL FROM:<a@b.example>\r\nthis is not TLS, whatever it is\r\n")
+	if b, err := io.ReadAll(c); err == nil && bytes.Contains(b, []byte("250")) {
+		t.Errorf("the server answered %q", b)
+	}
+	c = dialRaw(t, u.addr)
+	c.ask("STARTTLS\r\n", "220")
+	c.Close()
+	if err := u.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -41,7 +41,7 @@ type peer struct {
 	tls    *tls.ConnectionState // nil in plaintext
 	out    bytes.Buffer         // answers not yet sent
 
-	badCommands, badSignIns, badRecipients int // they end the connection when there are too many
+	faults, badSignIns, badRecipients int // they end the connection when there are too many
 
 	mu       sync.Mutex
 	conn     net.Conn // raw, or TLS over it
@@ -143,12 +143,20 @@ func (p *peer) flush() error {
 	if p.out.Len() == 0 {
 		return nil
 	}
-	defer p.out.Reset()
+	defer p.emptied()
 	if err := p.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 		return err
 	}
 	_, err := p.conn.Write(p.out.Bytes())
 	return err
+}
+
+// emptied makes room for the next answers, and gives back what a long one took.
+func (p *peer) emptied() {
+	if p.out.Cap() > flushSize {
+		p.out = bytes.Buffer{}
+	}
+	p.out.Reset()
 }
 
 // setIdle says whether the peer may be interrupted while it is read from.

@@ -65,13 +65,13 @@ func (s *session) screenMail(arg string) []byte {
 	rest, ok := cutPrefixFold(arg, "FROM:")
 	switch {
 	case s.helo == "":
-		s.wire.bad("503 5.5.1 say EHLO first")
+		s.wire.outOfOrder("503 5.5.1 say EHLO first")
 	case s.server.submission && s.person == "" && !s.peer.maySignIn():
-		s.wire.bad("530 5.7.0 start TLS and sign in first") // RFC 4954, 6 and RFC 3207, 4
+		s.wire.outOfOrder("530 5.7.0 start TLS and sign in first") // RFC 4954, 6 and RFC 3207, 4
 	case s.server.submission && s.person == "":
-		s.wire.bad("530 5.7.0 sign in first")
+		s.wire.outOfOrder("530 5.7.0 sign in first")
 	case s.tx != nil: // RFC 5321, 3.3: no nested MAIL
-		s.wire.bad("503 5.5.1 a message has been begun, finish it or say RSET")
+		s.wire.outOfOrder("503 5.5.1 a message has been begun, finish it or say RSET")
 	case !ok:
 		s.wire.bad("501 5.5.4 write MAIL FROM:<address>")
 	default:
@@ -95,9 +95,9 @@ func (s *session) screenRcpt(arg string) []byte {
 	t := s.tx
 	switch {
 	case t == nil:
-		s.wire.bad("503 5.5.1 say MAIL first")
+		s.wire.outOfOrder("503 5.5.1 say MAIL first")
 	case s.chunking():
-		s.wire.bad("503 5.5.1 the message has been begun")
+		s.wire.outOfOrder("503 5.5.1 the message has been begun")
 	case !ok:
 		s.wire.bad("501 5.5.4 write RCPT TO:<address>")
 	default:
@@ -157,11 +157,11 @@ func (s *session) screenData(arg string) []byte {
 	case arg != "":
 		s.wire.bad("501 5.5.4 DATA takes no argument")
 	case t == nil:
-		s.wire.bad("503 5.5.1 say MAIL and RCPT first")
+		s.wire.outOfOrder("503 5.5.1 say MAIL and RCPT first")
 	case s.chunking(): // RFC 3030, 2
-		s.wire.bad("503 5.5.1 a message begun with BDAT goes on with BDAT")
+		s.wire.outOfOrder("503 5.5.1 a message begun with BDAT goes on with BDAT")
 	case len(t.to) == 0:
-		s.wire.bad("503 5.5.1 no recipient was accepted")
+		s.wire.outOfOrder("503 5.5.1 no recipient was accepted")
 	default:
 		return command("DATA")
 	}
@@ -191,7 +191,7 @@ func (s *session) screenBdat(arg string) []byte {
 	switch {
 	case len(fields) > 1 && !last:
 		answer = "501 5.5.4 write BDAT size, or BDAT size LAST"
-	case t == nil:
+	case t == nil: // as after a chunk that was refused
 		answer = "503 5.5.1 say MAIL and RCPT first"
 	case len(t.to) == 0:
 		answer = "503 5.5.1 no recipient was accepted"
@@ -199,7 +199,7 @@ func (s *session) screenBdat(arg string) []byte {
 	if answer != "" {
 		// RFC 3030, 2: the octets of a refused chunk are read and forgotten.
 		if s.wire.drop(int64(size)) {
-			s.wire.bad(answer)
+			s.wire.outOfOrder(answer)
 		}
 		return nil
 	}
@@ -216,15 +216,15 @@ func (s *session) screenAuth(arg string) []byte {
 	fields := strings.Fields(arg)
 	switch {
 	case s.helo == "":
-		s.wire.bad("503 5.5.1 say EHLO first")
+		s.wire.outOfOrder("503 5.5.1 say EHLO first")
 	case !s.server.submission:
-		s.wire.bad("503 5.5.1 nobody signs in on this port: mail programs use port 465 (TLS) or 587 (STARTTLS)")
+		s.wire.outOfOrder("503 5.5.1 nobody signs in on this port: mail programs use port 465 (TLS) or 587 (STARTTLS)")
 	case s.person != "":
-		s.wire.bad("503 5.5.1 you have signed in already") // RFC 4954, 4
+		s.wire.outOfOrder("503 5.5.1 you have signed in already") // RFC 4954, 4
 	case s.tx != nil:
-		s.wire.bad("503 5.5.1 not while a message is sent") // RFC 4954, 4
+		s.wire.outOfOrder("503 5.5.1 not while a message is sent") // RFC 4954, 4
 	case !s.peer.maySignIn():
-		s.wire.bad("538 5.7.11 start TLS first")
+		s.wire.outOfOrder("538 5.7.11 start TLS first")
 	case len(fields) == 0 || len(fields) > 2:
 		s.wire.bad("501 5.5.4 write AUTH PLAIN or AUTH LOGIN")
 	case !isMechanism(fields[0]):
@@ -249,7 +249,7 @@ func (s *session) startTLS(arg string) {
 	case arg != "":
 		s.wire.bad("501 5.5.4 STARTTLS takes no argument")
 	case s.peer.tls != nil:
-		s.wire.bad("503 5.5.1 this is TLS already")
+		s.wire.outOfOrder("503 5.5.1 this is TLS already")
 	case config == nil:
 		s.wire.bad("502 5.5.1 there is no TLS here")
 	case s.wire.r.Buffered() > 0:

@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"crypto/rand"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -60,6 +61,8 @@ func (s *session) Mail(_ string, o *smtp.MailOptions) error {
 	return nil
 }
 
+var errNobody = errors.New("the directory names nobody for an address of the household")
+
 // Rcpt adds a recipient. The address is the one that screen has parsed.
 func (s *session) Rcpt(_ string, _ *smtp.RcptOptions) error {
 	t := s.tx
@@ -67,6 +70,9 @@ func (s *session) Rcpt(_ string, _ *smtp.RcptOptions) error {
 		return answer(553, 5, 6, 7, "say SMTPUTF8 for an address with letters outside ASCII") // RFC 6531, 3.5
 	}
 	people, err := s.server.options.Directory.Recipients(s.addr)
+	if err == nil && len(people) == 0 {
+		err = errNobody // such a message would be acknowledged and kept by nobody
+	}
 	if err != nil {
 		return s.refuseRecipient(t, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -25,7 +26,9 @@ const (
 
 // How often a peer may be wrong on one connection.
 const (
-	maxBadCommands   = 10
+	maxFaults        = 1000 // added up
+	syntaxFault      = 100  // a command that is none
+	orderFault       = 1    // a command out of order: pipelining brings many after one refusal
 	maxBadSignIns    = 5
 	maxBadRecipients = 100
 )
@@ -90,6 +93,7 @@ func (w *wire) Read(b []byte) (int, error) {
 
 // next reads one line, and leaves in pending what go-smtp has to do about it, if anything.
 func (w *wire) next() {
+	defer w.survive()
 	w.peer.setIdle(!w.session.chunking())
 	line, err := w.readLine()
 	ends := w.peer.wantsEnd()
@@ -111,6 +115,14 @@ func (w *wire) next() {
 		w.pending = saslResponse(line)
 	default:
 		w.pending = w.session.screen(line)
+	}
+}
+
+// survive ends this connection instead of the whole program when something of ours panics; go-smtp does so for what it calls.
+func (w *wire) survive() {
+	if cause := recover(); cause != nil {
+		w.peer.log.Error("smtp session", "error", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		w.goodbye("421 4.3.0 %s something went wrong here", w.hostname())
 	}
 }
 
@@ -198,10 +210,15 @@ func (w *wire) reply(answer string) {
 	_, _ = w.peer.Write([]byte(answer + "\r\n")) // when the peer is gone, the next read tells
 }
 
-// bad answers what should not have been sent; too much of it ends the connection.
-func (w *wire) bad(answer string) {
+// bad answers a command that is none; ten of them end the connection.
+func (w *wire) bad(answer string) { w.fault(answer, syntaxFault) }
+
+// outOfOrder answers a command that cannot be obeyed now.
+func (w *wire) outOfOrder(answer string) { w.fault(answer, orderFault) }
+
+func (w *wire) fault(answer string, weight int) {
 	w.reply(answer)
-	if w.peer.badCommands++; w.peer.badCommands >= maxBadCommands {
+	if w.peer.faults += weight; w.peer.faults >= maxFaults {
 		w.goodbye("421 4.7.0 %s too many errors", w.hostname())
 	}
 }
