@@ -88,6 +88,7 @@ type header struct {
 
 	at    field // the field at hand, fieldNone if it is not wanted
 	left  int   // octets of it that may still be kept
+	again int   // how many fields came again
 	value []byte
 	seen  [fieldCount]bool
 	texts [fieldCount]string
@@ -112,8 +113,13 @@ func (h *header) start(line []byte) {
 	}
 	f, limit := fieldOf(asciiLower(lower[:0], name))
 	again := h.seen[f]
-	if f == fieldNone || again && !repeats(f) || f <= fieldReferences && !h.message {
+	if f == fieldNone || f <= fieldReferences && !h.message {
 		return
+	}
+	if again {
+		if h.again++; !repeats(f) || h.again > maxRepeats {
+			return
+		}
 	}
 	h.at, h.left = f, limit
 	h.seen[f] = true
@@ -169,7 +175,7 @@ func (h *header) end() {
 	h.at = fieldNone
 }
 
-// value1 returns the unfolded value of a field, "" if there is none.
+// text returns the unfolded value of a field, "" if there is none.
 func (h *header) text(f field) string { return h.texts[f] }
 
 func asciiLower(dst, s []byte) []byte {

@@ -12,6 +12,7 @@ const (
 
 	maxEnvelopeRaw = 64 << 10  // octets of the fields of one header kept for ENVELOPE
 	maxEnvelope    = 96 << 10  // octets of a rendered ENVELOPE from which on no address is added
+	maxRepeats     = 50        // fields of a header that may come again and add to the first
 	maxFrom        = 8 << 10   // the same for From, Sender and Reply-To, which may stand three times
 	maxMIMEField   = 8 << 10   // octets kept of one Content-* field
 	maxParams      = 128       // parameters of a field; as Dovecot

@@ -10,6 +10,8 @@ import (
 // pieces of RFC 2231, 3 are put together.
 type param struct{ name, value string }
 
+const usASCII = "us-ascii" // RFC 2045, 5.2: the charset of text that names none
+
 // mimeFields is what the Content-* fields of one header say.
 type mimeFields struct {
 	h             *header
@@ -44,7 +46,7 @@ func (h *header) mime() *mimeFields {
 	case "TEXT":
 		if !m.has("charset") {
 			// RFC 2045, 5.2. The answer says it outright, as Dovecot's does.
-			m.params = append(m.params, param{"charset", "us-ascii"})
+			m.params = append(m.params, param{"charset", usASCII})
 		}
 		m.charset = m.charsetParam()
 	case "MULTIPART":
@@ -109,7 +111,7 @@ func (m *mimeFields) charsetParam() string {
 	if c := m.param("charset"); c != "" {
 		return c
 	}
-	return "us-ascii"
+	return usASCII
 }
 
 // fill puts the fields into a part. Without details it keeps only the type.
@@ -117,6 +119,9 @@ func (m *mimeFields) fill(p *Part, details bool) {
 	p.Type, p.Subtype = upper(m.typ), upper(m.subtype)
 	p.Encoding = m.encoding
 	p.Charset = m.charset
+	if p.Charset != usASCII {
+		p.Charset = strings.Clone(p.Charset) // a slice of it would keep the whole field
+	}
 	if p.IsMultipart() {
 		p.Encoding = Encoding7Bit // RFC 2045, 6.4: a multipart cannot be encoded
 	}
@@ -127,7 +132,7 @@ func (m *mimeFields) fill(p *Part, details bool) {
 			m.params = []param{{"charset", p.Charset}}
 		}
 	}
-	var b []byte
+	b := make([]byte, 0, 128)
 	if p.IsMultipart() {
 		b = appendString(b, m.subtype)
 		b = append(b, ' ')

@@ -181,3 +181,26 @@ func TestReferences(t *testing.T) {
 		t.Errorf("%q", s.References)
 	}
 }
+
+// A cache with one octet wrong is refused, or still holds together.
+func TestDecodeDamaged(t *testing.T) {
+	t.Parallel()
+	whole := parse([]byte(nestedMessage)).AppendBinary(nil)
+	for i := range whole {
+		if _, err := Decode(whole[:i]); err == nil {
+			t.Errorf("the first %d octets are no error", i)
+		}
+		for _, c := range []byte{0, 1, 0x7f, 0x80, 0xff, whole[i] ^ 1} {
+			damaged := bytes.Clone(whole)
+			damaged[i] = c
+			if s, err := Decode(damaged); err == nil {
+				if err := verifyAnswer(s, true); err != nil {
+					t.Errorf("octet %d as %#x: %v", i, c, err)
+				}
+			}
+		}
+	}
+	if _, err := Decode(append(whole, 0)); err == nil {
+		t.Error("an octet too many is no error")
+	}
+}
