@@ -1,0 +1,432 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"letterbox/store/maildir"
+
+	"pgregory.net/rapid"
+)
+
+// letter is a message as the model knows it.
+type letter struct {
+	text  string
+	flags map[string]bool
+	id    string // EMAILID
+}
+
+// A model is what two mailboxes should hold, and what a client knows of them
+// that only ever asks Changes.
+type model struct {
+	dir    string
+	s      *Store
+	boxes  map[string]map[UID]*letter
+	next   map[string]UID
+	client map[string]map[UID]Flags
+	seen   map[string]ModSeq
+	count  int
+}
+
+var modelBoxes = []string{"INBOX", "Archive"}
+
+var modelFlags = []string{`\Seen`, `\Flagged`, `\Deleted`, `$Forwarded`, "red", "blue"}
+
+func (md *model) start(t *rapid.T) {
+	s, err := Open(md.dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CreateAccount("ann"); err != nil {
+		t.Fatal(err)
+	}
+	md.s = s
+}
+
+func (md *model) with(t *rapid.T, name string, do func(m *Mailbox)) {
+	a, err := md.s.Account("ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := a.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	do(m)
+}
+
+func (md *model) incoming(t *rapid.T) (*Incoming, string) {
+	md.count++
+	in := md.s.NewIncoming()
+	if _, err := in.Write([]byte(text(md.count))); err != nil {
+		t.Fatal(err)
+	}
+	return in, text(md.count)
+}
+
+func drawBox(t *rapid.T, label string) string { return rapid.SampledFrom(modelBoxes).Draw(t, label) }
+
+func (md *model) drawUIDs(t *rapid.T, box string) []UID {
+	have := slices.Sorted(maps.Keys(md.boxes[box]))
+	if len(have) == 0 {
+		t.Skip("the mailbox is empty")
+	}
+	uids := rapid.SliceOfNDistinct(rapid.SampledFrom(have), 1, min(4, len(have)), rapid.ID[UID]).Draw(t, "uids")
+	slices.Sort(uids)
+	return uids
+}
+
+func drawFlags(t *rapid.T) []string {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(modelFlags), 0, 3, rapid.ID[string]).Draw(t, "flags")
+}
+
+func setOf(names []string) map[string]bool {
+	set := map[string]bool{}
+	for _, n := range names {
+		set[n] = true
+	}
+	return set
+}
+
+func (md *model) add(t *rapid.T, box string, uid UID, l *letter) {
+	if uid < md.next[box] || md.boxes[box][uid] != nil {
+		t.Fatalf("UID %d of %s was used before", uid, box)
+	}
+	md.boxes[box][uid], md.next[box] = l, uid+1
+}
+
+func (md *model) Deliver(t *rapid.T) {
+	box := drawBox(t, "box")
+	in, txt := md.incoming(t)
+	defer in.Close()
+	if err := md.s.Deliver(context.Background(), in, []Target{{Person: "ann", Mailbox: box}}); err != nil {
+		t.Fatal(err)
+	}
+	md.add(t, box, md.next[box], &letter{text: txt, flags: map[string]bool{}})
+}
+
+func (md *model) Append(t *rapid.T) {
+	box := drawBox(t, "box")
+	var msgs []AppendMessage
+	var ls []*letter
+	for range rapid.IntRange(1, 2).Draw(t, "n") {
+		in, txt := md.incoming(t)
+		defer in.Close()
+		flags := drawFlags(t)
+		msgs = append(msgs, AppendMessage{In: in, Flags: flags})
+		ls = append(ls, &letter{text: txt, flags: setOf(flags)})
+	}
+	md.with(t, box, func(m *Mailbox) {
+		uids, err := m.Append(context.Background(), msgs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, uid := range uids {
+			md.add(t, box, uid, ls[i])
+		}
+	})
+}
+
+func (md *model) Store(t *rapid.T) {
+	box := drawBox(t, "box")
+	uids, names := md.drawUIDs(t, box), drawFlags(t)
+	op := rapid.SampledFrom([]FlagOp{SetFlags, AddFlags, RemoveFlags}).Draw(t, "op")
+	md.with(t, box, func(m *Mailbox) {
+		f, err := m.KeywordFlags(names, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := m.StoreFlags(uids, op, f, 0); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, uid := range uids {
+		l := md.boxes[box][uid]
+		switch op {
+		case SetFlags:
+			l.flags = setOf(names)
+		case AddFlags:
+			maps.Copy(l.flags, setOf(names))
+		case RemoveFlags:
+			for _, n := range names {
+				delete(l.flags, n)
+			}
+		}
+	}
+}
+
+func (md *model) Expunge(t *rapid.T) {
+	box := drawBox(t, "box")
+	uids := md.drawUIDs(t, box)
+	md.with(t, box, func(m *Mailbox) {
+		if err := m.Expunge(uids); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, uid := range uids {
+		delete(md.boxes[box], uid)
+	}
+}
+
+func (md *model) transfer(t *rapid.T, op func(*Mailbox, []UID, *Mailbox) ([]CopyUID, error), move bool) {
+	from, to := drawBox(t, "from"), drawBox(t, "to")
+	uids := md.drawUIDs(t, from)
+	md.with(t, from, func(m *Mailbox) {
+		md.with(t, to, func(target *Mailbox) {
+			cs, err := op(m, uids, target)
+			if err != nil || len(cs) != len(uids) {
+				t.Fatal(cs, err)
+			}
+			for _, c := range cs {
+				l := md.boxes[from][c.Src]
+				md.add(t, to, c.Dst, &letter{l.text, maps.Clone(l.flags), l.id})
+				if move {
+					delete(md.boxes[from], c.Src)
+				}
+			}
+		})
+	})
+}
+
+func (md *model) Copy(t *rapid.T) { md.transfer(t, (*Mailbox).Copy, false) }
+func (md *model) Move(t *rapid.T) { md.transfer(t, (*Mailbox).Move, true) }
+
+// Restart closes the store and opens it again.
+func (md *model) Restart(t *rapid.T) {
+	if err := md.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	md.start(t)
+}
+
+// LoseCaches does that with the caches removed.
+func (md *model) LoseCaches(t *rapid.T) {
+	if err := md.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, box := range modelBoxes {
+		for _, name := range []string{"letterbox.index", "letterbox.data"} {
+			if rapid.Bool().Draw(t, "remove") {
+				if err := os.Remove(filepath.Join(md.folder(box), name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	md.start(t)
+}
+
+func (md *model) folder(box string) string {
+	dir := filepath.Join(md.dir, "mail", "ann", "Maildir")
+	if box != "INBOX" {
+		dir = filepath.Join(dir, "."+box)
+	}
+	return dir
+}
+
+// files are the message files of a mailbox, with their directory.
+func (md *model) files(t *rapid.T, box string) []string {
+	files, err := filepath.Glob(filepath.Join(md.folder(box), "[cn][ue][rw]", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func (md *model) find(t *rapid.T, box string, file string) *letter {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []*letter
+	for _, l := range md.boxes[box] {
+		if l.text == string(b) {
+			found = append(found, l)
+		}
+	}
+	if len(found) != 1 {
+		t.Skip("copies look the same")
+	}
+	return found[0]
+}
+
+// OthersDeliver adds a message as another program does.
+func (md *model) OthersDeliver(t *rapid.T) {
+	box := drawBox(t, "box")
+	md.count++
+	file := filepath.Join(md.folder(box), "new", fmt.Sprintf("17%08d.P1.host", md.count))
+	if err := os.WriteFile(file, []byte(text(md.count)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	txt := text(md.count)
+	md.refresh(t, box)
+	md.with(t, box, func(m *Mailbox) {
+		uids := m.UIDs(nil)
+		md.add(t, box, uids[len(uids)-1], &letter{text: txt, flags: map[string]bool{}})
+	})
+}
+
+// OthersFlag renames a message as another program does.
+func (md *model) OthersFlag(t *rapid.T) {
+	box := drawBox(t, "box")
+	files := md.files(t, box)
+	if len(files) == 0 {
+		t.Skip("the mailbox is empty")
+	}
+	file := rapid.SampledFrom(files).Draw(t, "file")
+	l := md.find(t, box, file)
+	n := maildir.ParseName(filepath.Base(file))
+	n.Flags, n.HasInfo = maildir.Seen|maildir.Flagged, true
+	if err := os.Rename(file, filepath.Join(md.folder(box), "cur", n.File())); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range modelFlags[:4] {
+		delete(l.flags, f)
+	}
+	l.flags[`\Seen`], l.flags[`\Flagged`] = true, true
+	md.refresh(t, box)
+}
+
+// OthersRemove removes a message as another program does.
+func (md *model) OthersRemove(t *rapid.T) {
+	box := drawBox(t, "box")
+	files := md.files(t, box)
+	if len(files) == 0 {
+		t.Skip("the mailbox is empty")
+	}
+	file := rapid.SampledFrom(files).Draw(t, "file")
+	l := md.find(t, box, file)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(md.boxes[box], func(_ UID, x *letter) bool { return x == l })
+	md.refresh(t, box)
+}
+
+func (md *model) refresh(t *rapid.T, box string) {
+	md.with(t, box, func(m *Mailbox) {
+		if err := m.Refresh(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Check compares everything.
+func (md *model) Check(t *rapid.T) {
+	for _, box := range modelBoxes {
+		md.with(t, box, func(m *Mailbox) {
+			md.checkBox(t, box, m)
+			md.checkClient(t, box, m)
+		})
+	}
+}
+
+func (md *model) checkBox(t *rapid.T, box string, m *Mailbox) {
+	want := slices.Sorted(maps.Keys(md.boxes[box]))
+	if got := m.UIDs(nil); !slices.Equal(got, want) {
+		t.Fatalf("%s has UIDs %v, not %v", box, got, want)
+	}
+	keywords := m.Keywords()
+	for _, meta := range m.Lookup(nil, want) {
+		l := md.boxes[box][meta.UID]
+		if got, want := namesOf(meta.Flags, keywords), slices.Sorted(maps.Keys(l.flags)); !slices.Equal(got, want) {
+			t.Fatalf("message %d of %s has flags %v, not %v", meta.UID, box, got, want)
+		}
+		if meta.Size != int64(len(l.text)) {
+			t.Fatalf("message %d of %s has size %d", meta.UID, box, meta.Size)
+		}
+		id, err := m.EmailID(meta.UID)
+		if err != nil || l.id != "" && id != l.id {
+			t.Fatalf("message %d of %s has EMAILID %s, not %s (%v)", meta.UID, box, id, l.id, err)
+		}
+		l.id = id
+		msg, err := m.Message(meta.UID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, msg.Size())
+		if _, err := msg.ReadAt(b, 0); err != nil || string(b) != l.text {
+			t.Fatalf("message %d of %s is %q, not %q (%v)", meta.UID, box, b, l.text, err)
+		}
+		msg.Close()
+		env, err := m.AppendEnvelope(nil, meta.UID)
+		if err != nil || !strings.Contains(string(env), strings.TrimPrefix(strings.Split(l.text, "\r\n")[2], "Subject: ")) {
+			t.Fatalf("message %d of %s has ENVELOPE %s (%v)", meta.UID, box, env, err)
+		}
+	}
+}
+
+func namesOf(f Flags, keywords []string) []string {
+	var names []string
+	for i, n := range SystemFlags {
+		if f.Has(1 << i) {
+			names = append(names, n)
+		}
+	}
+	for i, n := range keywords {
+		if f.Has(Keyword(i)) {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// checkClient brings a client up to date and compares what it then knows.
+func (md *model) checkClient(t *rapid.T, box string, m *Mailbox) {
+	c, err := m.Changes(md.seen[box])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.HighestModSeq < md.seen[box] {
+		t.Fatalf("HIGHESTMODSEQ of %s went back from %d to %d", box, md.seen[box], c.HighestModSeq)
+	}
+	known := md.client[box]
+	for _, uid := range c.Vanished {
+		delete(known, uid)
+	}
+	if c.Incomplete {
+		uids := m.UIDs(nil)
+		maps.DeleteFunc(known, func(uid UID, _ Flags) bool { return !slices.Contains(uids, uid) })
+	}
+	for _, meta := range c.Changed {
+		known[meta.UID] = meta.Flags
+	}
+	for _, meta := range m.Lookup(nil, m.UIDs(nil)) {
+		f, ok := known[meta.UID]
+		// Without its cache a mailbox may number keywords anew; a client is told their names then.
+		if !ok || f&systemMask != meta.Flags&systemMask || f.Len() != meta.Flags.Len() {
+			t.Fatalf("the client of %s missed message %d (mod-sequence %d, client at %d)", box, meta.UID, meta.ModSeq, md.seen[box])
+		}
+	}
+	if len(known) != m.Status().Messages {
+		t.Fatalf("the client of %s knows %d messages of %d", box, len(known), m.Status().Messages)
+	}
+	md.seen[box] = c.HighestModSeq
+}
+
+func TestModel(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		md := &model{dir: fastDir(t), boxes: map[string]map[UID]*letter{}, next: map[string]UID{}, client: map[string]map[UID]Flags{}, seen: map[string]ModSeq{}}
+		for _, box := range modelBoxes {
+			md.boxes[box], md.client[box], md.next[box] = map[UID]*letter{}, map[UID]Flags{}, 1
+		}
+		md.start(rt)
+		defer func() { md.s.Close() }()
+		rt.Repeat(map[string]func(*rapid.T){
+			"Deliver": md.Deliver, "Append": md.Append, "Store": md.Store, "Expunge": md.Expunge, "Copy": md.Copy, "Move": md.Move,
+			"Restart": md.Restart, "LoseCaches": md.LoseCaches,
+			"OthersDeliver": md.OthersDeliver, "OthersFlag": md.OthersFlag, "OthersRemove": md.OthersRemove,
+			"": md.Check,
+		})
+	})
+}
