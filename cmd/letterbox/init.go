@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"letterbox/appliance"
+)
+
+// initialize sets up a household without a browser, for packages and automation.
+func initialize(ctx context.Context, args []string, c console) error {
+	f := newFlags("init", c)
+	where := f.places()
+	household := f.String("household", "", "the household's `name`, for people to read")
+	domain := f.String("domain", "", "the mail `domain`: the part of an address behind the @")
+	user := f.String("user", "", "the first person's `name`: the part of an address before the @")
+	fullName := f.String("full-name", "", "the first person's `name` as others see it")
+	file := f.passwordFile()
+	if _, err := f.parse(args); err != nil {
+		return err
+	}
+	if *domain == "" || *user == "" {
+		return usageError("init: --domain and --user are needed")
+	}
+	password, err := readPassword(*file, c)
+	if err != nil {
+		return err
+	}
+	a, err := appliance.Open(*f.data, appliance.Options{Log: newLogger(c, false), Version: version, BuildDate: built(), Defaults: where.config()})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	founding := appliance.Founding{Household: *household, Domain: *domain, Person: *user, FullName: *fullName, Password: password}
+	if err := a.Found(ctx, founding); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "%s@%s has a mailbox in %s.\n", *user, *domain, *f.data)
+	return err
+}

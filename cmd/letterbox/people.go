@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/term"
+
+	"letterbox/appliance"
+	"letterbox/appliance/control"
+)
+
+// connect reaches the control plane of the data folder: that of the running server, or else one of our own over the data itself.
+// disconnect ends it.
+func connect(dir string, c console) (client *control.Client, disconnect func() error, err error) {
+	client, err = control.Dial(filepath.Join(dir, control.SocketName))
+	if err == nil {
+		return client, client.Close, nil
+	}
+	if !errors.Is(err, control.ErrNotRunning) {
+		return nil, nil, err
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, nil, fmt.Errorf("there is no letterbox in %s: %w", dir, err)
+	}
+	a, err := appliance.Open(dir, appliance.Options{Log: newLogger(c, false), Version: version, BuildDate: built()})
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.Client(), a.Close, nil
+}
+
+// withClient parses the flags, whose words must be as many as names, and hands words and control plane to do.
+func withClient(f flags, args []string, c console, names []string, do func(words []string, client *control.Client) error) error {
+	words, err := f.parse(args, names...)
+	if err != nil {
+		return err
+	}
+	client, disconnect, err := connect(*f.data, c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(words, client), disconnect())
+}
+
+func setupCode(ctx context.Context, args []string, c console) error {
+	return withClient(newFlags("setup-code", c), args, c, nil, func(_ []string, client *control.Client) error {
+		info, err := client.SetupCode(ctx)
+		if err != nil {
+			return err
+		}
+		printSetup(c.out, info)
+		return nil
+	})
+}
+
+// printSetup tells how to reach the set-up page and how to know that it is the right one.
+func printSetup(w io.Writer, info control.SetupInfo) {
+	for _, url := range info.URLs {
+		fmt.Fprintf(w, "Set-up page:  %s\n", url)
+	}
+	fmt.Fprintf(w, "Code:         %s (until %s)\n", info.Code, info.Expires.Local().Format("15:04"))
+	fmt.Fprintf(w, "Certificate:  SHA-256 %s\n", info.Fingerprint)
+	if info.RootFingerprint != "" {
+		fmt.Fprintf(w, "Household CA: SHA-256 %s\n", info.RootFingerprint)
+	}
+}
+
+func userAdd(ctx context.Context, args []string, c console) error {
+	f := newFlags("user add", c)
+	fullName := f.String("full-name", "", "the person's `name` as others see it")
+	file := f.passwordFile()
+	return withClient(f, args, c, []string{"NAME"}, func(words []string, client *control.Client) error {
+		password, err := readPassword(*file, c)
+		if err != nil {
+			return err
+		}
+		return client.AddPerson(ctx, control.NewPerson{Name: words[0], FullName: *fullName, Password: password})
+	})
+}
+
+func userList(ctx context.Context, args []string, c console) error {
+	return withClient(newFlags("user list", c), args, c, nil, func(_ []string, client *control.Client) error {
+		people, err := client.People(ctx)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+		for _, p := range people {
+			addresses := strings.Join(p.Addresses, " ")
+			if p.Disabled {
+				addresses += " (switched off)"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, p.FullName, addresses)
+		}
+		return w.Flush()
+	})
+}
+
+func userPasswd(ctx context.Context, args []string, c console) error {
+	f := newFlags("user passwd", c)
+	file := f.passwordFile()
+	return withClient(f, args, c, []string{"NAME"}, func(words []string, client *control.Client) error {
+		password, err := readPassword(*file, c)
+		if err != nil {
+			return err
+		}
+		return client.SetPassword(ctx, words[0], password)
+	})
+}
+
+func userRemove(ctx context.Context, args []string, c console) error {
+	return withClient(newFlags("user remove", c), args, c, []string{"NAME"}, func(words []string, client *control.Client) error {
+		return client.RemovePerson(ctx, words[0])
+	})
+}
+
+func deviceAdd(ctx context.Context, args []string, c console) error {
+	return withClient(newFlags("device add", c), args, c, []string{"PERSON", "DEVICE"}, func(words []string, client *control.Client) error {
+		d, err := client.AddDevice(ctx, words[0], words[1])
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(c.out, d.Password)
+		return err
+	})
+}
+
+func deviceList(ctx context.Context, args []string, c console) error {
+	return withClient(newFlags("device list", c), args, c, []string{"PERSON"}, func(words []string, client *control.Client) error {
+		devices, err := client.Devices(ctx, words[0])
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+		for _, d := range devices {
+			fmt.Fprintf(w, "%s\t%s\n", d.Name, d.Created.Local().Format("2006-01-02 15:04"))
+		}
+		return w.Flush()
+	})
+}
+
+func deviceRevoke(ctx context.Context, args []string, c console) error {
+	return withClient(newFlags("device revoke", c), args, c, []string{"PERSON", "DEVICE"}, func(words []string, client *control.Client) error {
+		return client.RevokeDevice(ctx, words[0], words[1])
+	})
+}
+
+func (f flags) passwordFile() *string {
+	return f.String("password-file", "", "`file` whose first line is the password, - for standard input; without it, you are asked")
+}
+
+// maxPasswordFile bounds what is read of a password file.
+const maxPasswordFile = 4096
+
+// readPassword returns the password: the first line of file, or what the person at the terminal types twice.
+func readPassword(file string, c console) (string, error) {
+	switch file {
+	case "":
+		return askPassword(c)
+	case "-":
+		return firstLine(c.in)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	defer f.Close()
+	return firstLine(f)
+}
+
+func firstLine(r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxPasswordFile))
+	if err != nil {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	return strings.TrimSuffix(string(line), "\r"), nil
+}
+
+func askPassword(c console) (string, error) {
+	terminal := int(c.in.Fd())
+	if !term.IsTerminal(terminal) {
+		return "", usageError("there is no terminal to ask for the password: use --password-file")
+	}
+	var typed [2]string
+	for i, prompt := range []string{"Password: ", "Once more: "} {
+		fmt.Fprint(c.err, prompt)
+		b, err := term.ReadPassword(terminal)
+		fmt.Fprintln(c.err)
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		typed[i] = string(b)
+	}
+	if typed[0] != typed[1] {
+		return "", errors.New("the two passwords differ; nothing was changed")
+	}
+	return typed[0], nil
+}

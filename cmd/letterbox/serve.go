@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"letterbox/appliance"
+	"letterbox/appliance/config"
+)
+
+// places are the flags that say where to listen as long as no configuration says it.
+type places struct {
+	listen *string
+	offset *int
+}
+
+func (f flags) places() places {
+	return places{
+		listen: f.String("listen", "", "`address` to listen on until the configuration names another; empty: all"),
+		offset: f.Int("port-offset", 0, "`number` added to every standard port"),
+	}
+}
+
+// config is what set-up starts from.
+func (p places) config() config.Config {
+	c := config.Default()
+	if *p.listen != "" {
+		c.Listen.Address = []string{*p.listen}
+	}
+	c.Listen.PortOffset = *p.offset
+	return c
+}
+
+func serve(ctx context.Context, args []string, c console) error {
+	f := newFlags("serve", c)
+	where := f.places()
+	verbose := f.Bool("verbose", false, "log what each connection does")
+	if _, err := f.parse(args); err != nil {
+		return err
+	}
+	log := newLogger(c, *verbose)
+	a, err := appliance.Open(*f.data, appliance.Options{Log: log, Version: version, BuildDate: built(), Defaults: where.config()})
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	go reloadOnHangup(ctx, a, log)
+	return a.Run(ctx, func() { announce(ctx, a, c) })
+}
+
+// announce tells, on the console of a box that is not set up yet, where to set it up.
+func announce(ctx context.Context, a *appliance.Appliance, c console) {
+	if _, configured := a.Config(); configured {
+		return
+	}
+	info, err := a.SetupCode(ctx)
+	if err != nil {
+		fmt.Fprintln(c.err, "letterbox:", err)
+		return
+	}
+	fmt.Fprintln(c.out, "This letterbox is not set up yet.")
+	printSetup(c.out, info)
+}
+
+// reloadOnHangup applies the configuration file anew at each SIGHUP; a bad one is named in the log and changes nothing.
+func reloadOnHangup(ctx context.Context, a *appliance.Appliance, log *slog.Logger) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			if err := a.Reload(ctx); err != nil {
+				log.Error("the configuration was not taken over; the old one stays in force", "reason", err)
+			} else {
+				log.Info("the configuration was read again")
+			}
+		}
+	}
+}
+
+func newLogger(c console, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level}))
+}
