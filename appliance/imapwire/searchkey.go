@@ -17,7 +17,7 @@ const (
 	SearchNot                 // not Keys[0]
 	SearchFlag                // Text is the flag, canonical, or the keyword
 	SearchRecent              // \Recent of RFC 3501
-	SearchHeader              // a header field Field (lower case) holds Text; FROM, TO, CC, BCC, SUBJECT, HEADER. Any such field at all if Text is ""
+	SearchHeader              // a header field Field (lower case) holds Text, or exists if Text is ""; also FROM, TO, CC, BCC, SUBJECT
 	SearchBody                // the body holds Text
 	SearchText                // header or body hold Text
 	SearchBefore              // the internal date is earlier than the day Date
