@@ -1,0 +1,26 @@
+// Package appliance is the whole letterbox: it opens the parts, introduces them to one another, runs them, and applies configurations.
+// It is the only package that knows all the others.
+//
+// # How a message flows
+//
+// Mail comes in through a listener of package listen to package smtpd: intake on port 25, submission on 465 and 587. smtpd asks
+// package accounts, through the adapters in mailroom.go, who an address belongs to and who may send as it. The message goes into
+// a store.Incoming while it arrives, and store.Deliver writes it into the Maildir of every recipient; the 250 follows when all of
+// that is on disk. The mailbox wakes those who watch it, and package imapd, which serves ports 143 and 993 from the same store, tells its
+// clients. Mail for elsewhere is refused at submission: nothing leaves the house yet.
+//
+// # How a configuration is applied
+//
+// There is one path, Update, for the set-up page, the control socket, SIGHUP and the start itself: a restart is the application of
+// the saved configuration. Update changes a copy, checks it whole, prepares what is new (people's mailboxes, certificates,
+// listeners), saves it, and only then swaps it in and drains what it replaces. A failure before the swap leaves everything as it was;
+// the mailboxes of people who were to be added may remain, empty and unknown to anybody.
+//
+// Without a configuration only the web UI runs, with a certificate made for the moment, and waits to be told whose letterbox it is.
+//
+// # Who owns what
+//
+// One Appliance holds everything; there is no global state, and two of them run in one process. Open builds it and starts nothing. Run
+// starts its parts and waits for every goroutine that it started. Updates are serialised by Appliance.updating; what they replace
+// is read through atomic pointers.
+package appliance
