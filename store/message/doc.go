@@ -37,7 +37,7 @@
 //
 // A header ends at the first empty line. Lines in it that are no field,
 // such as an mbox "From " line, are part of it and have no meaning. A delimiter
-// ends a header too.
+// ends a header too; the line end before it stays with the header.
 //
 // A multipart without a part, or without a boundary, has one empty text part,
 // since BODYSTRUCTURE cannot say otherwise. A message/rfc822 is always looked
@@ -75,6 +75,9 @@
 //   - Dovecot answers a broken Content-Type with "" "".
 //   - Dovecot's message/rfc822 whose message ends with a closed multipart counts
 //     the line end before the next delimiter; RFC 2046, 5.1.1 does not.
+//   - A header whose message or part has no body keeps its last line end and
+//     blank line; HEADER.FIELDS adds no blank line where the message has none
+//     (RFC 9051, 6.4.5).
 //   - Boundaries are compared over 200 octets, not 80; an empty one is none.
 //   - File names without quotes may hold spaces; "8-bit" reads 8bit; other
 //     encodings that are followed by something keep their name.

@@ -130,7 +130,8 @@ const maxPendingSpace = 256
 
 type qpReader struct {
 	r       *bufio.Reader
-	pending []byte // decoded, not read yet
+	buf     []byte // what fill decodes into
+	pending []byte // of buf, not read yet
 	space   []byte // white space that may turn out to be at a line's end
 	err     error
 }
@@ -149,7 +150,6 @@ func (q *qpReader) Read(p []byte) (int, error) {
 		if q.err != nil {
 			return 0, q.err
 		}
-		q.pending = q.pending[:0]
 		q.fill()
 	}
 	return n, nil
@@ -157,7 +157,7 @@ func (q *qpReader) Read(p []byte) (int, error) {
 
 // fill decodes up to 1 KiB.
 func (q *qpReader) fill() {
-	out := q.pending[:0]
+	out := q.buf[:0]
 	for len(out) < 1024 {
 		c, err := q.r.ReadByte()
 		if err != nil {
@@ -184,7 +184,7 @@ func (q *qpReader) fill() {
 			out = append(out, c)
 		}
 	}
-	q.pending = out
+	q.buf, q.pending = out, out
 }
 
 // escape decodes what follows a "=".
