@@ -57,6 +57,7 @@ func (s *session) screenHello(verb, arg string) []byte {
 		return nil
 	}
 	s.helo, s.extended = name, verb == "EHLO"
+	s.wire.hello = true
 	return command(verb, name)
 }
 

@@ -48,6 +48,7 @@ type wire struct {
 	sasl     bool   // the next line is a response in an AUTH exchange
 	ending   bool   // nothing more is read
 	mute     bool   // the next line of go-smtp is not for the peer
+	hello    bool   // the next line of go-smtp answers EHLO or HELO
 	upgraded bool   // ended by STARTTLS: the next phase follows
 	closed   chan struct{}
 }
@@ -200,6 +201,12 @@ func wellFormed(line []byte) bool {
 func (w *wire) Write(b []byte) (int, error) {
 	if w.mute {
 		w.mute = !bytes.HasSuffix(b, []byte("\n"))
+		return len(b), nil
+	}
+	if w.hello && bytes.HasPrefix(b, []byte("250")) {
+		// RFC 5321, 4.1.1.1: the server's name comes first. go-smtp says hello instead.
+		w.reply(string(b[:4]) + w.hostname() + " greets " + w.session.helo)
+		w.hello = false
 		return len(b), nil
 	}
 	return w.peer.Write(b)
