@@ -12,9 +12,11 @@ import (
 type settings struct {
 	Server  string
 	Address string // of the server, for programs that do not find its name; "" if it is not known
-	In, Out []service
-	Person  config.Person // without a name: nobody in particular
-	Mail    string        // that person's address
+	// Loopback says that Address is good on this machine alone.
+	Loopback bool
+	In, Out  []service
+	Person   config.Person // without a name: nobody in particular
+	Mail     string        // that person's address
 }
 
 // service is one way in or out.
@@ -26,7 +28,10 @@ type service struct {
 
 // settingsFor collects the settings as they are for whoever asks.
 func settingsFor(c config.Config, person config.Person, r *http.Request) settings {
-	s := settings{Server: c.Hostname().Unicode(), Address: addressUsed(r), Person: person}
+	s := settings{Server: c.Hostname().Unicode(), Person: person}
+	if ip := addressUsed(r); ip.IsValid() {
+		s.Address, s.Loopback = ip.String(), ip.IsLoopback()
+	}
 	if person.Name != "" {
 		s.Mail = mailOf(person, c)
 	}
@@ -54,19 +59,20 @@ func services(l config.Listen, implicit, upgraded config.Service) []service {
 }
 
 // addressUsed is the address of this box at which the request arrived: it is known to work.
-func addressUsed(r *http.Request) string {
+// The zero Addr means that none is of use to a mail program.
+func addressUsed(r *http.Request) netip.Addr {
 	if ip, err := netip.ParseAddr(hostOf(r.Host)); err == nil {
-		return ip.String()
+		return ip
 	}
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
-		return ""
+		return netip.Addr{}
 	}
 	ap, err := netip.ParseAddrPort(local.String())
-	if err != nil || ap.Addr().Is6() && ap.Addr().IsLinkLocalUnicast() {
-		return ""
+	if err != nil || ap.Addr().Is6() && ap.Addr().IsLinkLocalUnicast() { // it would need a zone
+		return netip.Addr{}
 	}
-	return ap.Addr().Unmap().String()
+	return ap.Addr().Unmap()
 }
 
 // homeData is what the pages that tell of a running box show.

@@ -63,7 +63,7 @@ const (
 type refusal struct{ Title, Lead string }
 
 var (
-	refusalNotFound = refusal{"Nothing here", "This page does not exist. The way back leads to the start page."}
+	refusalNotFound = refusal{"Nothing here", "This page does not exist."}
 	refusalOrigin   = refusal{"Not from here", "This form was sent by another web site, so nothing was done."}
 	refusalFar      = refusal{"Only at home", "These pages are shown to devices in the house only. Connect to the home network and try again."}
 	refusalProxy    = refusal{"Not through a proxy", "These pages are shown to devices in the house only, and behind a proxy it cannot be told who asks. Open Letterbox at its own address and port."}

@@ -246,7 +246,7 @@ func TestAddressUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Host = "nas.local:" + itoa(int(port))
-	b.wantPage(b.do(r), 200, "type <b>127.0.0.1</b> as the server")
+	b.wantPage(b.do(r), 200, "on this machine itself may type <b>127.0.0.1</b>")
 }
 
 func TestRedirect(t *testing.T) {
