@@ -155,18 +155,26 @@ func decodeStorageName(name string) string {
 }
 
 // decodeLevel undoes the escape and modified UTF-7 of one level. What is not
-// valid modified UTF-7 stays as it is, so that the folder can still be read.
-// "" when the result is no level.
+// valid modified UTF-7, or would hide what it is, stays as it is, so that the
+// folder can still be read. "" when it is no level.
 func decodeLevel(raw string) string {
 	level := unescape(raw)
 	if text, ok := decodeUTF7(level); ok {
 		level = text
 	}
-	if !utf8.ValidString(level) || strings.ContainsFunc(level, func(r rune) bool { return r == '/' || unicode.IsControl(r) }) {
-		level = strings.ToValidUTF8(raw, "?")
+	if utf8.ValidString(level) && !strings.ContainsFunc(level, unshowable) {
+		return level
 	}
-	return level
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || unshowable(r) {
+			return '?'
+		}
+		return r
+	}, raw)
 }
+
+// unshowable reports whether r cannot stand in a level that others see.
+func unshowable(r rune) bool { return r == '/' || unicode.IsControl(r) }
 
 // unescape undoes `\` and two hex digits; anything else stays.
 func unescape(s string) string {

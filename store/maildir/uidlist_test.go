@@ -309,13 +309,17 @@ func FuzzUIDList(f *testing.F) {
 		lock, err := folder.LockUIDList(t.Context())
 		must(t, err)
 		defer lock.Unlock()
-		// Whatever Append accepts lies above everything, and is read back.
+		// Of a list in order whatever Append accepts is new; of any list
+		// UIDNEXT is, and it is read back.
+		if len(u.Damage()) > 0 {
+			uid = head.UIDNext
+		}
 		if err := lock.Append([]UIDRecord{{UID: uid, Base: "new", Physical: -1, Virtual: -1}}); err != nil {
 			return
 		}
 		_, after := readList(t, folder, Mark{})
-		if uid <= last || len(after) == 0 || after[len(after)-1].UID != uid && uid < head.UIDNext {
-			t.Fatalf("UID %d was added to a list up to %d, which then ends with %+v", uid, last, after)
+		if uid < head.UIDNext || len(after) == 0 || after[len(after)-1].UID != uid {
+			t.Fatalf("UID %d was added to a list with UIDNEXT %d, which then ends with %+v", uid, head.UIDNext, after)
 		}
 	})
 }

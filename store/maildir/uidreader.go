@@ -166,7 +166,7 @@ func (u *UIDListReader) prescan() (ordered bool, err error) {
 	for {
 		line, err := u.line()
 		if errors.Is(err, io.EOF) {
-			u.reserveTorn(line, previous)
+			u.highest = max(u.highest, tornUID(line, previous))
 			return ordered, nil
 		}
 		if err != nil {
@@ -182,20 +182,18 @@ func (u *UIDListReader) prescan() (ordered bool, err error) {
 	}
 }
 
-// reserveTorn keeps the UID of a line that was cut off by a crash from being
-// given to another message. Where its digits are cut off too, it is taken to
-// be the next one, as every program writes it.
-func (u *UIDListReader) reserveTorn(line []byte, previous uint32) {
-	if len(line) == 0 {
-		return
-	}
+// tornUID is the UID that must not be given again because of a line that a
+// crash has cut off, behind the line of previous. Where its digits are cut off
+// too, it is taken to be the next one, as every program writes it.
+func tornUID(line []byte, previous uint32) uint32 {
 	uid, whole := leadingUID(line)
 	if !whole && uid <= previous {
 		uid = previous + 1
 	}
-	if uid <= maxUID {
-		u.highest = max(u.highest, uid)
+	if len(line) == 0 || uid > maxUID {
+		return previous
 	}
+	return max(uid, previous)
 }
 
 // line reads a line without its end. io.EOF comes with what follows the last

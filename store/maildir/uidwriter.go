@@ -173,11 +173,7 @@ func takenByHead(f *os.File) (uint32, error) {
 
 // cutOff removes a line that a crash has left incomplete, whose UID is gone.
 func (l *UIDListLock) cutOff(f *os.File, torn []byte, end int64, last uint32) (uint32, error) {
-	if uid, whole := leadingUID(torn); whole && uid <= maxUID {
-		last = max(last, uid)
-	} else {
-		last++
-	}
+	last = tornUID(torn, last)
 	if err := l.step(StepListTrim); err != nil {
 		return 0, err
 	}
