@@ -15,8 +15,10 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,6 +103,9 @@ func (r *room) Receive() Incoming {
 func (in *incoming) Write(b []byte) (int, error) {
 	if bytes.Contains(b, []byte("no room for this")) {
 		return 0, fmt.Errorf("spooling: %w", ErrFull)
+	}
+	if bytes.Contains(b, []byte("the disk is full")) {
+		return 0, &os.PathError{Op: "write", Path: "spool", Err: syscall.ENOSPC}
 	}
 	return in.Buffer.Write(b)
 }

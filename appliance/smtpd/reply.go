@@ -3,6 +3,7 @@ package smtpd
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/emersion/go-smtp"
 )
@@ -42,7 +43,7 @@ func (s *session) refuseRecipient(t *transaction, err error) error {
 
 // keepingFailed answers a message that the Mailroom could not keep.
 func keepingFailed(err error, id string) *smtp.SMTPError {
-	if errors.Is(err, ErrFull) {
+	if errors.Is(err, ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return answer(452, 4, 3, 1, "there is no room for this message, try again later")
 	}
 	return answer(451, 4, 3, 0, "the message cannot be kept for the moment, ask for "+id)

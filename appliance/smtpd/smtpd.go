@@ -41,7 +41,8 @@ type Mailroom interface {
 	Deliver(ctx context.Context, in Incoming, to []Recipient) error
 }
 
-// An Incoming is a message while it is received. Bytes are written as they came; bare LF becomes CRLF in it.
+// An Incoming is a message while it is received. Bytes are written as they came; bare LF becomes CRLF in it. Errors of Write are
+// those of Deliver; the system's ENOSPC and EDQUOT are ErrFull too.
 type Incoming interface {
 	io.Writer
 	Size() int64  // octets, with CRLF line ends
