@@ -25,7 +25,8 @@ type Address struct {
 }
 
 // EnvelopeFields takes apart an ENVELOPE that AppendEnvelope made, so that it
-// can be searched without the message.
+// can be searched without the message. What was beyond the limits of the pass,
+// such as the addresses after the first 32 KiB of a To field, is not in it.
 func EnvelopeFields(env []byte) (Envelope, error) {
 	e, err := parseEnvelope(string(env))
 	if err != nil {

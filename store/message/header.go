@@ -88,6 +88,7 @@ type header struct {
 
 	at    field // the field at hand, fieldNone if it is not wanted
 	left  int   // octets of it that may still be kept
+	cut   bool  // some of it was not kept
 	again int   // how many fields came again
 	value []byte
 	seen  [fieldCount]bool
@@ -121,7 +122,7 @@ func (h *header) start(line []byte) {
 			return
 		}
 	}
-	h.at, h.left = f, limit
+	h.at, h.left, h.cut = f, limit, false
 	h.seen[f] = true
 	h.value = h.value[:0]
 	if again {
@@ -158,6 +159,7 @@ func (h *header) add(b []byte) {
 	}
 	n := min(len(b), h.left)
 	h.left -= n
+	h.cut = h.cut || n < len(b)
 	h.value = append(h.value, b[:n]...)
 }
 
@@ -168,6 +170,9 @@ func (h *header) end() {
 	}
 	ReplaceNUL(h.value) // RFC 9051, 9: no string holds a NUL
 	text := string(bytes.Trim(h.value, " \t\r"))
+	if h.cut && fieldFrom <= h.at && h.at <= fieldBcc {
+		text = text[:max(0, strings.LastIndexByte(text, ','))] // half an address would be another one
+	}
 	h.texts[h.at] = text
 	if h.at <= fieldReferences {
 		h.room -= len(text)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strings"
+	"unicode/utf8"
 )
 
 // DecodeHeaderText returns the text of a raw header value as UTF-8: line ends
@@ -12,6 +13,9 @@ import (
 // the middle of a character), raw octets taken for UTF-8 or else Windows-1252.
 // What looks like an encoded word and is none stays as it is.
 func DecodeHeaderText(raw []byte) string {
+	if isASCII(raw) && !bytes.ContainsAny(raw, "\r\n") && !bytes.Contains(raw, []byte("=?")) {
+		return string(raw)
+	}
 	d := headerText{rest: raw}
 	if bytes.IndexByte(raw, '\n') >= 0 || bytes.IndexByte(raw, '\r') >= 0 {
 		d.rest = unfold(raw)
@@ -20,6 +24,15 @@ func DecodeHeaderText(raw []byte) string {
 	}
 	d.flush()
 	return string(d.out)
+}
+
+func isASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // unfold removes line ends.
@@ -76,7 +89,10 @@ func (d *headerText) next() bool {
 func (d *headerText) plain(b []byte) {
 	d.flush()
 	d.after = false
-	d.out = append(d.out, toUTF8(b, "")...)
+	if !isASCII(b) {
+		b = toUTF8(b, "")
+	}
+	d.out = append(d.out, b...)
 }
 
 func (d *headerText) flush() {

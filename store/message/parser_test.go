@@ -263,6 +263,20 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A list of addresses that is too long ends with a whole address.
+func TestLongAddressList(t *testing.T) {
+	t.Parallel()
+	e := parse([]byte("Cc: " + strings.Repeat("ann@example.org, ", 5000) + "\r\n\r\n")).Envelope()
+	if len(e.Cc) < 1000 {
+		t.Errorf("%d addresses", len(e.Cc))
+	}
+	for _, a := range e.Cc {
+		if a.Mailbox != "ann" || a.Host != "example.org" {
+			t.Fatalf("%+v", a)
+		}
+	}
+}
+
 // The time of a pass is linear and its memory bounded, whatever comes: these
 // would take minutes or gigabytes otherwise.
 func TestEndlessHeaders(t *testing.T) {
