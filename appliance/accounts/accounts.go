@@ -6,7 +6,7 @@
 //   - Every answer comes from one snapshot of the configuration, which Apply swaps
 //     whole. Nothing here changes the configuration or touches the disk.
 //   - One password is checked at a time, in a few MiB that are given back afterwards,
-//     however many sign in at once. Device passwords cost a keyed hash and a lookup.
+//     however many sign in at once; networks take turns. Device passwords cost a keyed hash and a lookup.
 //   - Whether a person exists cannot be told from an answer or from how long it takes.
 //   - Wrong passwords are slowed down, for the account and for the network they come
 //     from. Nobody is ever banned, and the same wrong password again, as from a tablet
@@ -103,14 +103,15 @@ func (a *Accounts) SignIn(ctx context.Context, login, password string, peer neti
 func (a *Accounts) signInSlowly(ctx context.Context, login, password string, peer netip.Addr) error {
 	account, hash := a.people.Load().secret(login)
 	guess := a.guesses.guess(account, hash, password)
-	attempt := a.throttle.begin(account, network(peer), guess)
+	from := network(peer)
+	attempt := a.throttle.begin(account, from, guess)
 	result := abandoned
 	defer func() { attempt.end(result) }()
 
 	if err := wait(ctx, attempt.delay); err != nil {
 		return err
 	}
-	right, err := a.check(ctx, attempt, guess, hash, password)
+	right, err := a.check(ctx, from, attempt, hash, password)
 	if err != nil {
 		return err
 	}
@@ -126,9 +127,9 @@ func (a *Accounts) signInSlowly(ctx context.Context, login, password string, pee
 
 // check says whether the password fits the hash, without computing what is known from
 // a while ago. An empty hash stands for nobody and costs the same.
-func (a *Accounts) check(ctx context.Context, attempt *attempt, guess guess, hash config.Secret, password string) (bool, error) {
+func (a *Accounts) check(ctx context.Context, from netip.Prefix, attempt *attempt, hash config.Secret, password string) (bool, error) {
 	settled := func() (right, known bool) {
-		if a.proven.has(guess) {
+		if a.proven.has(attempt.guess) {
 			return true, true
 		}
 		return false, attempt.knownWrong()
@@ -136,7 +137,7 @@ func (a *Accounts) check(ctx context.Context, attempt *attempt, guess guess, has
 	if right, known := settled(); known || len(password) > maxPassword {
 		return right, nil
 	}
-	release, err := a.hasher.acquire(ctx)
+	release, err := a.hasher.acquire(ctx, from)
 	if err != nil {
 		return false, err
 	}

@@ -1,9 +1,7 @@
 package accounts
 
 import (
-	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -115,42 +113,4 @@ func normalize(password string) string {
 
 func derive(h config.Argon2id, password string, length int) []byte {
 	return argon2.IDKey([]byte(normalize(password)), h.Salt, h.Time, h.Memory, h.Lanes, uint32(length))
-}
-
-// A hasher lets one password be hashed at a time.
-type hasher struct {
-	slot   chan struct{}
-	nobody config.Argon2id // computed where there is no hash; no password fits it
-}
-
-func newHasher() *hasher {
-	nobody := argonCost()
-	nobody.Salt, nobody.Key = make([]byte, argonSalt), make([]byte, argonKey)
-	return &hasher{slot: make(chan struct{}, 1), nobody: nobody}
-}
-
-// verify says whether the password fits the hash. An empty hash fits nothing, and costs
-// as much as one that HashPassword makes.
-func (h *hasher) verify(hash config.Secret, password string) bool {
-	want, err := config.ParseArgon2id(hash)
-	if err != nil {
-		want = h.nobody
-	}
-	key := derive(want, password, len(want.Key))
-	return subtle.ConstantTimeCompare(key, want.Key) == 1 && err == nil
-}
-
-// acquire waits for the turn of the caller, who calls release afterwards. The memory
-// goes back to the system before the next one's turn: otherwise a small box would hold
-// that of several, and until much later.
-func (h *hasher) acquire(ctx context.Context) (release func(), err error) {
-	select {
-	case h.slot <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	return func() {
-		debug.FreeOSMemory()
-		<-h.slot
-	}, nil
 }

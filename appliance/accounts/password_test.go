@@ -1,11 +1,8 @@
 package accounts
 
 import (
-	"context"
-	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -110,35 +107,6 @@ func TestCheckPassword(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestOneHashAtATime(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHasher()
-		release, err := h.acquire(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := h.acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a second one was let in: %v", err)
-		}
-		done := make(chan error)
-		go func() {
-			release, err := h.acquire(t.Context())
-			if err == nil {
-				release()
-			}
-			done <- err
-		}()
-		synctest.Wait()
-		release()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 // TestKnownDevice keeps device passwords working that earlier versions have made.

@@ -32,6 +32,39 @@ func scanLines(text string) lines {
 	return s.found
 }
 
+// maxDepth is how deep brackets, and keys with dots, may be nested. Settings need four.
+const maxDepth = 16
+
+// tooDeep looks for nesting that no configuration needs, and says on which line it is.
+// The decoder's memory grows with its square: 30 KB of braces would take gigabytes.
+func tooDeep(text string) (line int, deep bool) {
+	s := lineScanner{text: text, line: 1}
+	depth, dots := 0, 0
+	for s.pos < len(s.text) {
+		switch s.text[s.pos] {
+		case '"', '\'':
+			s.skipString()
+			continue
+		case '#':
+			s.skipLine()
+			continue
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		case '.':
+			dots++
+		case '\n', '=', ',':
+			dots = 0
+		}
+		if depth > maxDepth || dots > maxDepth {
+			return s.line, true
+		}
+		s.next()
+	}
+	return 0, false
+}
+
 type lineScanner struct {
 	text   string
 	pos    int

@@ -48,6 +48,9 @@ func readFile(path string) ([]byte, error) {
 // parse reads a configuration from data, which came from the file of this name.
 func parse(file string, data []byte) (Config, error) {
 	r := reader{}
+	if line, deep := tooDeep(string(data)); deep {
+		return Config{}, Faults{{File: file, Line: line, Reason: "this is nested too deeply"}}
+	}
 	var values map[string]any
 	if _, err := toml.Decode(string(data), &values); err != nil {
 		return Config{}, Faults{syntaxFault(file, err)}
