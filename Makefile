@@ -66,7 +66,7 @@ interop: build cross-linux_arm-6 ## drive a running server with other people's p
 	$(GO) test -count=1 -tags 'interop browser' -run 'Interop|Browser' ./...
 
 bench: build ## measure speed and memory beside a peer and print the figures
-	$(GO) test -count=1 -tags bench -run "^TestBench$$$$" ./cmd/letterbox -v
+	$(GO) test -count=1 -tags bench -run '^TestBench' ./cmd/letterbox -v
 
 clean: ## delete what the other targets made
 	rm -rf $(BIN)

@@ -8,13 +8,14 @@ import (
 // inbox is the name that RFC 9051, 5.1 takes in any case.
 const inbox = "INBOX"
 
-// mailbox reads a mailbox name as UTF-8, with INBOX in its one spelling.
+// mailbox reads a mailbox name as UTF-8, with INBOX in its one spelling. A name with 8-bit characters can only be meant
+// as UTF-8: clients made with go-imap (v2.0.0-beta.8, 2026) send it as soon as IMAP4rev2 is offered, not enabled.
 func (d *Decoder) mailbox(what string) string {
 	s := d.astring(what)
 	if d.err != nil {
 		return ""
 	}
-	if !d.o.UTF8 {
+	if !d.o.UTF8 && isASCII(s) {
 		name, err := DecodeUTF7(s)
 		if err != nil {
 			d.fail("%s is wrong: %v", what, err)
@@ -50,10 +51,19 @@ func (d *Decoder) listPattern(what string) string {
 		d.fail("%s is longer than %d octets", what, maxPattern)
 		return ""
 	}
-	if !d.o.UTF8 {
+	if !d.o.UTF8 && isASCII(s) {
 		if name, err := DecodeUTF7(s); err == nil {
 			return name
 		}
 	}
 	return s
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
