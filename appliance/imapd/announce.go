@@ -1,6 +1,8 @@
 package imapd
 
 import (
+	"cmp"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -13,21 +15,22 @@ import (
 // for new keywords, FETCH for changed flags.
 func (c *conn) announce(moves bool) error { return c.pull(moves, nil) }
 
-// pull is announce without what own holds: changes by this session that the
-// client needs not be told of, or is told of otherwise.
+// pull is announce without what own holds, in ascending order: changes by this
+// session that the client needs not be told of, or is told of otherwise.
 func (c *conn) pull(moves bool, own []store.Meta) error {
 	v := c.view
 	if v == nil {
 		return nil
 	}
-	changes, err := v.box.Changes(v.modSeq)
-	if err != nil {
+	var changes store.Changes
+	if err := v.pullChanges(&changes); err != nil {
 		return err
 	}
-	v.modSeq = changes.HighestModSeq
-	v.noteGone(changes.Vanished)
 	if moves {
 		c.sayExpunged()
+	}
+	if v.lost {
+		return nil
 	}
 	known := c.sayExists(changes.Changed)
 	if len(known) == 0 && v.full == v.box.KeywordsFull() {
@@ -35,10 +38,35 @@ func (c *conn) pull(moves bool, own []store.Meta) error {
 	}
 	c.sayKeywords()
 	for i := range known {
-		if !slices.ContainsFunc(own, func(m store.Meta) bool { return m.UID == known[i].UID && m.ModSeq >= known[i].ModSeq }) {
+		k, found := slices.BinarySearchFunc(own, known[i].UID, compareUID)
+		if !found || own[k].ModSeq < known[i].ModSeq {
 			c.sayFlags(&known[i])
 		}
 	}
+	return nil
+}
+
+// pullChanges asks the store what happened since the last time. When the
+// mailbox itself has been deleted, its messages are gone one and all.
+func (v *view) pullChanges(changes *store.Changes) (err error) {
+	if v.lost {
+		return nil
+	}
+	*changes, err = v.box.Changes(v.modSeq)
+	if errors.Is(err, store.ErrNoMailbox) {
+		// RFC 2180, 3.3: the client keeps an empty mailbox.
+		v.lost, v.gone = true, slices.Clone(v.uids)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if changes.Incomplete && v.modSeq < changes.HighestModSeq {
+		// The mailbox does not remember what went: see what is left.
+		changes.Vanished = subtract(slices.Clone(v.uids), v.box.UIDs(nil))
+	}
+	v.modSeq = changes.HighestModSeq
+	v.noteGone(changes.Vanished)
 	return nil
 }
 
@@ -72,6 +100,8 @@ func (c *conn) sayExpunged() {
 	v.gone = nil
 }
 
+func compareUID(m store.Meta, uid store.UID) int { return cmp.Compare(m.UID, uid) }
+
 // sayNumber writes "* n what".
 func (c *conn) sayNumber(n int, what string) {
 	c.out.begin()
@@ -88,9 +118,7 @@ func (c *conn) sayNumber(n int, what string) {
 func (c *conn) sayExists(changed []store.Meta) (known []store.Meta) {
 	v := c.view
 	last := v.lastUID()
-	first, _ := slices.BinarySearchFunc(changed, last+1, func(m store.Meta, uid store.UID) int {
-		return int(int64(m.UID) - int64(uid))
-	})
+	first, _ := slices.BinarySearchFunc(changed, last+1, compareUID)
 	for i := range changed[first:] {
 		v.uids = append(v.uids, changed[first+i].UID)
 	}

@@ -61,7 +61,7 @@ func wholeView(v *view) []imapwire.Span {
 func (c *conn) expungeDeleted(spans []imapwire.Span) error {
 	v := c.view
 	var doomed []store.UID
-	err := batches(spans, func(lo, hi int) error {
+	err := batches(spans, batchSize, func(lo, hi int) error {
 		c.scratch.metas = v.box.Lookup(c.scratch.metas[:0], v.uids[lo:hi])
 		for _, m := range c.scratch.metas {
 			if m.Flags.Has(store.Deleted) {

@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -19,16 +20,16 @@ func (c *conn) uidFetch(r *request) error { return c.fetchMessages(r, true) }
 
 // A fetchJob is one FETCH while it runs.
 type fetchJob struct {
-	c        *conn
-	cached   []imapwire.FetchItem // answered from the index
-	sections []imapwire.FetchItem // answered from the message itself, last
-	setSeen  bool
-	since    store.ModSeq    // CHANGEDSINCE; 0: none
-	gone     bool            // a message is no longer there
-	fault    error           // the first message that could not be read, and why
-	nameFlag bool            // FLAGS was asked for
-	seen     []store.UID     // scratch: to be marked \Seen
-	told     [batchSize]bool // which messages of the batch have just been marked
+	c          *conn
+	cached     []imapwire.FetchItem // answered from the index
+	sections   []imapwire.FetchItem // answered from the message itself, last
+	setSeen    bool
+	nameFlag   bool         // FLAGS was asked for
+	nameModSeq bool         // MODSEQ was asked for, or is implied
+	since      store.ModSeq // CHANGEDSINCE; 0: none
+	seen       []store.UID  // of the batch: marked \Seen by this FETCH, ascending
+	gone       bool         // a message is no longer there
+	fault      error        // the first message that could not be read, and why
 }
 
 func (c *conn) fetchMessages(r *request, byUID bool) error {
@@ -41,7 +42,7 @@ func (c *conn) fetchMessages(r *request, byUID bool) error {
 		return err
 	}
 	job := c.newFetchJob(a, byUID)
-	if err := batches(spans, job.batch); err != nil {
+	if err := batches(spans, batchSize, job.batch); err != nil {
 		return err
 	}
 	switch {
@@ -55,13 +56,13 @@ func (c *conn) fetchMessages(r *request, byUID bool) error {
 
 func (c *conn) newFetchJob(a imapwire.FetchArgs, byUID bool) *fetchJob {
 	job := &fetchJob{c: c, since: store.ModSeq(a.ChangedSince)}
-	hasUID, hasModSeq := false, false
+	hasUID := false
 	for _, item := range a.Items {
 		switch item.Kind {
 		case imapwire.FetchUID:
 			hasUID = true
 		case imapwire.FetchModSeq:
-			hasModSeq = true
+			job.nameModSeq = true
 		case imapwire.FetchFlags:
 			job.nameFlag = true
 		}
@@ -76,11 +77,12 @@ func (c *conn) newFetchJob(a imapwire.FetchArgs, byUID bool) *fetchJob {
 		// RFC 9051, 6.4.9: UID is part of every answer to UID FETCH.
 		job.cached = append([]imapwire.FetchItem{{Kind: imapwire.FetchUID}}, job.cached...)
 	}
-	if hasModSeq || a.HasChangedSince {
+	if job.nameModSeq || a.HasChangedSince {
 		c.enableCondStore()
 	}
-	if a.HasChangedSince && !hasModSeq {
+	if a.HasChangedSince && !job.nameModSeq {
 		// RFC 7162, 3.1.4.1: CHANGEDSINCE implies MODSEQ.
+		job.nameModSeq = true
 		job.cached = append(job.cached, imapwire.FetchItem{Kind: imapwire.FetchModSeq})
 	}
 	return job
@@ -103,10 +105,12 @@ func (j *fetchJob) batch(lo, hi int) error {
 	c.scratch.metas = metas
 	j.gone = j.gone || len(metas) < hi-lo
 	if j.setSeen {
-		j.told = [batchSize]bool{}
 		if err := j.markSeen(metas); err != nil {
 			return err
 		}
+		// Again: what has been pulled may be newer.
+		metas = v.box.Lookup(metas[:0], v.uids[lo:hi])
+		c.scratch.metas = metas
 	}
 	if j.nameFlag || j.setSeen {
 		c.sayKeywords()
@@ -120,7 +124,8 @@ func (j *fetchJob) batch(lo, hi int) error {
 		for v.uids[i] != meta.UID {
 			i++
 		}
-		if err := j.message(i+1, meta, j.told[m]); err != nil {
+		_, told := slices.BinarySearch(j.seen, meta.UID)
+		if err := j.message(i+1, meta, told); err != nil {
 			return err
 		}
 		if c.out.err != nil || len(j.sections) > 0 && c.ending() {
@@ -141,9 +146,8 @@ func (c *conn) interrupted() error {
 	return errEnded
 }
 
-// markSeen sets \Seen where it is missing, once for a whole batch, and
-// brings metas up to date. RFC 9051, 6.4.5: the change is told in the same
-// FETCH response.
+// markSeen sets \Seen where it is missing, once for a whole batch. RFC 9051,
+// 6.4.5: the change is told in the same FETCH response.
 func (j *fetchJob) markSeen(metas []store.Meta) error {
 	c, v := j.c, j.c.view
 	j.seen = j.seen[:0]
@@ -159,17 +163,8 @@ func (j *fetchJob) markSeen(metas []store.Meta) error {
 	if err != nil {
 		// The message can still be read, and that is what was asked for.
 		c.log.Warn("imap: marking as read", "person", c.person, "mailbox", v.box.Name(), "err", err)
+		j.seen = j.seen[:0]
 		return nil
-	}
-	i := 0
-	for _, now := range changed {
-		for i < len(metas) && metas[i].UID < now.UID {
-			i++
-		}
-		if i < len(metas) && metas[i].UID == now.UID {
-			metas[i] = now
-			j.told[i] = true
-		}
 	}
 	return c.pull(false, changed)
 }
@@ -181,7 +176,7 @@ func (j *fetchJob) message(n int, m *store.Meta, told bool) error {
 	if len(j.sections) > 0 {
 		var err error
 		if msg, err = c.openMessage(m.UID); err != nil {
-			return j.skip(m, err)
+			return j.skip(m, told, err)
 		}
 		defer msg.Close()
 		if err := msg.checkEncodings(j.sections); err != nil {
@@ -194,12 +189,12 @@ func (j *fetchJob) message(n int, m *store.Meta, told bool) error {
 	for _, item := range j.cached {
 		if err := j.item(item, m); err != nil {
 			c.out.buf = c.out.buf[:start]
-			return j.skip(m, err)
+			return j.skip(m, told, err)
 		}
 		c.out.buf = append(c.out.buf, ' ')
 	}
-	if told && !j.nameFlag {
-		c.out.buf = append(c.view.appendFlags(c.out.buf, m.Flags), ' ')
+	if told {
+		j.tellSeen(m)
 	}
 	for _, item := range j.sections {
 		if err := c.section(msg, item); err != nil {
@@ -214,6 +209,18 @@ func (j *fetchJob) message(n int, m *store.Meta, told bool) error {
 	return nil
 }
 
+// tellSeen adds to a response what the client must know of a change: the flags,
+// and the mod-sequence where CONDSTORE is in use (RFC 7162, 3.2).
+func (j *fetchJob) tellSeen(m *store.Meta) {
+	c := j.c
+	if !j.nameFlag {
+		c.out.buf = append(c.view.appendFlags(c.out.buf, m.Flags), ' ')
+	}
+	if !j.nameModSeq && c.enabled&featCondStore != 0 {
+		c.out.buf = append(appendModSeq(c.out.buf, m.ModSeq), ' ')
+	}
+}
+
 // endResponse replaces the blank behind the last item by the end of the
 // response.
 func (c *conn) endResponse() {
@@ -226,10 +233,13 @@ func (c *conn) endResponse() {
 }
 
 // skip leaves a message out that cannot be read.
-func (j *fetchJob) skip(m *store.Meta, err error) error {
+func (j *fetchJob) skip(m *store.Meta, told bool, err error) error {
 	if errors.Is(err, store.ErrExpunged) {
 		j.gone = true
 		return nil
+	}
+	if told {
+		j.c.sayFlags(m)
 	}
 	j.note(m, err)
 	return nil

@@ -87,7 +87,7 @@ func (c *conn) runSearch(p *program, ret imapwire.SearchReturn) (*searchResult, 
 	var fault error
 	m := &candidate{c: c}
 	defer m.release()
-	err := batches(p.domain, func(lo, hi int) error {
+	err := batches(p.domain, batchSize, func(lo, hi int) error {
 		metas := v.box.Lookup(c.scratch.metas[:0], v.uids[lo:hi])
 		c.scratch.metas = metas
 		i := lo

@@ -43,7 +43,7 @@ func (c *conn) storeFlags(r *request, byUID bool) error {
 	if job.flags, err = c.view.box.KeywordFlags(a.Flags, a.Op != imapwire.StoreRemove); err != nil {
 		return err
 	}
-	if err := batches(spans, job.batch); err != nil {
+	if err := batches(spans, storeBatch, job.batch); err != nil {
 		return err
 	}
 	if len(job.modified) > 0 {
@@ -82,17 +82,28 @@ func (j *storeJob) batch(lo, hi int) error {
 		return err
 	}
 	j.modified = append(j.modified, modified...)
-	metas := v.box.Lookup(c.scratch.metas[:0], uids)
-	c.scratch.metas = metas
-	j.gone = j.gone || len(metas) < hi-lo
-	if err := c.pull(false, changed); err != nil { // what others did meanwhile
+	// First what others did meanwhile, then the flags as they are now: told the
+	// other way round, an older state would be the last one told.
+	if err := c.pull(false, changed); err != nil {
 		return err
 	}
 	c.sayKeywords()
+	return batches([]imapwire.Span{{Lo: lo, Hi: hi}}, batchSize, func(lo, hi int) error {
+		return j.tellBatch(lo, hi, modified)
+	})
+}
+
+// tellBatch tells of the messages from index lo up to hi, but for those that
+// were left alone.
+func (j *storeJob) tellBatch(lo, hi int, modified []store.UID) error {
+	c, v := j.c, j.c.view
+	metas := v.box.Lookup(c.scratch.metas[:0], v.uids[lo:hi])
+	c.scratch.metas = metas
+	j.gone = j.gone || len(metas) < hi-lo
 	i := lo
 	for m := range metas {
 		meta := &metas[m]
-		if slices.Contains(modified, meta.UID) {
+		if _, left := slices.BinarySearch(modified, meta.UID); left {
 			continue
 		}
 		for v.uids[i] != meta.UID {

@@ -20,6 +20,7 @@ type view struct {
 	uids     []store.UID  // ascending; the message at index i has sequence number i+1
 	modSeq   store.ModSeq // changes up to here have been pulled
 	gone     []store.UID  // ascending; vanished from the mailbox, still in uids
+	lost     bool         // the mailbox has been deleted
 	keywords []string     // of the mailbox, all announced by FLAGS
 	full     bool         // PERMANENTFLAGS has been told without \*
 	saved    []store.UID  // ascending; the result that "$" stands for (RFC 9051, 6.4.4.1)
@@ -74,12 +75,16 @@ func (v *view) savedSpans(dst []imapwire.Span) []imapwire.Span {
 	return dst
 }
 
-// batches calls f with at most batchSize neighbouring messages at a time:
-// from index lo up to, not including, hi.
-func batches(spans []imapwire.Span, f func(lo, hi int) error) error {
+// storeBatch is how many messages one change of flags takes: each change
+// costs a sync of the folder.
+const storeBatch = 16 * batchSize
+
+// batches calls f with at most size neighbouring messages at a time: from
+// index lo up to, not including, hi.
+func batches(spans []imapwire.Span, size int, f func(lo, hi int) error) error {
 	for _, s := range spans {
-		for lo := s.Lo; lo < s.Hi; lo += batchSize {
-			if err := f(lo, min(lo+batchSize, s.Hi)); err != nil {
+		for lo := s.Lo; lo < s.Hi; lo += size {
+			if err := f(lo, min(lo+size, s.Hi)); err != nil {
 				return err
 			}
 		}
