@@ -96,7 +96,7 @@ func TestSlowButSteady(t *testing.T) {
 		c.begin()
 		c.ask("DATA\r\n", "354")
 		for range 100 {
-			time.Sleep(commandTime - time.Second)
+			<-time.After(commandTime - time.Second)
 			c.say("a line\r\n")
 		}
 		c.ask(".\r\n", "250 2.0.0 delivered")
