@@ -39,7 +39,7 @@ func (m *Mailbox) Append(ctx context.Context, msgs []AppendMessage) (_ []UID, er
 		if err != nil {
 			return nil, err
 		}
-		a.names = msg.Flags
+		a.names, a.together = msg.Flags, len(msgs) > 1
 		as = append(as, a)
 	}
 	if err := m.place(ctx, as...); err != nil {

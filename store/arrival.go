@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"letterbox/store/index"
@@ -20,6 +21,8 @@ type arrival struct {
 	flags Flags
 	names []string // flags by name, as they were asked for
 	date  time.Time
+
+	together bool // it must not be in the mailbox without others of its caller
 
 	ref  maildir.Ref
 	base string
@@ -193,7 +196,7 @@ func (m *Mailbox) catchUp(lock *maildir.UIDListLock, n int) (UID, error) {
 // did. What a crash leaves half done, an intent undoes at the next start.
 func (m *Mailbox) placeOrNot(lock *maildir.UIDListLock, namer *maildir.Namer, as []*arrival, saved time.Time) (err error) {
 	var intent *maildir.Intent
-	if len(as) > 1 {
+	if slices.ContainsFunc(as, func(a *arrival) bool { return a.together }) {
 		if intent, err = m.folder.BeginIntent(namer); err != nil {
 			return err
 		}
