@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"letterbox/store/atomicfile"
 )
 
 // Folder is one folder of a tree: the directory with cur, new and tmp. Its
@@ -167,12 +169,21 @@ func (f *Folder) SyncNew() error { return f.sync(newDir) }
 // crashed (the Maildir specification's 36 hours).
 const tmpAge = 36 * time.Hour
 
-// CleanTmp removes temporary files that were last written more than 36 hours
-// before now. Nothing is synced: what a crash brings back goes next time.
+// CleanTmp removes temporary files, of messages and of the folder's own files,
+// that were last written more than 36 hours before now. Nothing is synced: what
+// a crash brings back goes next time.
 func (f *Folder) CleanTmp(now time.Time) error {
 	err := f.names(tmpDir, func(name string) error { return f.cleanOld(tmpDir+"/"+name, now) })
+	if err == nil {
+		err = f.names(".", func(name string) error {
+			if !atomicfile.IsTemp(name) {
+				return nil
+			}
+			return f.cleanOld(name, now)
+		})
+	}
 	if err != nil {
-		return fmt.Errorf("clearing tmp of the folder %q: %w", f.name, err)
+		return fmt.Errorf("clearing temporary files of the folder %q: %w", f.name, err)
 	}
 	return nil
 }

@@ -147,7 +147,9 @@ func (file FolderFile) check() error {
 			return fmt.Errorf("the keyword %s has no UIDVALIDITY", k.Name)
 		}
 	}
-	if slices.ContainsFunc(file.Unknown, func(line string) bool { return line == "" || strings.Contains(line, "\n") || strings.HasSuffix(line, "\r") }) {
+	if slices.ContainsFunc(file.Unknown, func(line string) bool {
+		return line == "" || strings.Contains(line, "\n") || strings.HasSuffix(line, "\r")
+	}) {
 		return errors.New("a line has a line end in it")
 	}
 	return nil

@@ -253,7 +253,13 @@ func TestCleanTmp(t *testing.T) {
 		must(t, os.WriteFile(path, nil, 0o600))
 		must(t, os.Chtimes(path, now.Add(-age), now.Add(-age)))
 	}
+	const text = "dovecot-uidlist.tmp-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	must(t, os.WriteFile(filepath.Join(f.Path(), text), nil, 0o600))
+	must(t, os.Chtimes(filepath.Join(f.Path(), text), now.Add(-37*time.Hour), now.Add(-37*time.Hour)))
 	must(t, f.CleanTmp(now))
+	if left := ls(t, f.Path()); slices.Contains(left, text) {
+		t.Errorf("left: %q", left)
+	}
 	if left := ls(t, filepath.Join(f.Path(), "tmp")); !slices.Equal(left, []string{"future", "young"}) {
 		t.Errorf("left: %q", left)
 	}

@@ -102,9 +102,9 @@ func OpenRoot(dir string, o Options) (*Root, error) {
 	if err := r.finishRename(); err != nil {
 		return nil, errors.Join(fmt.Errorf("finishing an interrupted rename in %s: %w", path, err), dirFS.Close())
 	}
-	if err := r.clearRemoved(); err != nil {
-		return nil, errors.Join(fmt.Errorf("clearing removed folders in %s: %w", path, err), dirFS.Close())
-	}
+	// Files of removed folders only take room: that they cannot be removed, on a
+	// file system that has turned read-only, is no reason not to read the mail.
+	_ = r.clearRemoved()
 	return r, nil
 }
 
