@@ -329,6 +329,9 @@ func (a *Account) Subscribe(name string, on bool) error {
 	if a.closed {
 		return ErrClosed
 	}
+	if subs, err := a.root.Subscriptions(); on && err == nil && len(subs) >= maxMailboxes {
+		return fmt.Errorf("%w: %d at most", ErrSubscriptionLimit, maxMailboxes)
+	}
 	if err := a.root.Subscribe(context.Background(), maildir.Normalize(name), on); err != nil {
 		return folderError(err, name)
 	}

@@ -269,3 +269,32 @@ func TestManyKeywords(t *testing.T) {
 		}
 	}
 }
+
+// TestSameBaseName: a second file of the same base name is another message.
+func TestSameBaseName(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	s := open(t, dir)
+	cur := filepath.Join(dir, "mail", "ann", "Maildir", "cur")
+	for file, body := range map[string]string{"1700000000.P1.host:2,": text(1), "1700000000.P1.host:2,S": text(2)} {
+		if err := os.WriteFile(filepath.Join(cur, file), []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Link(filepath.Join(cur, "1700000000.P1.host:2,S"), filepath.Join(cur, "1700000000.P1.host:2,F")); err != nil {
+		t.Fatal(err)
+	}
+	m := mailbox(t, s, "INBOX")
+	for range 3 {
+		if err := m.Refresh(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	texts := map[string]bool{}
+	for _, uid := range m.UIDs(nil) {
+		texts[content(t, m, uid)] = true
+	}
+	if !texts[text(1)] || !texts[text(2)] {
+		t.Errorf("messages: %v", texts)
+	}
+}

@@ -94,6 +94,9 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 		}
 		wrote = true
 	}
+	if err := s.separate(); err != nil {
+		return err
+	}
 	m.flush()
 	return m.adoptSignature(sig, began, wrote || m.x.Ceiling != l.header.ModSeqCeiling, s.unsure)
 }
@@ -123,6 +126,7 @@ type scan struct {
 	changed []changed
 	found   []index.Record // new messages that have a UID
 	fresh   []maildir.Entry
+	twice   []maildir.Entry // files whose base name another one has
 	odd     map[uint32]string
 	unsure  bool // something moved while we looked: look again next time
 }
@@ -149,7 +153,8 @@ func (s *scan) entry(e maildir.Entry) error {
 	h := index.Hash(e.Name.Base)
 	if i, ok := s.byHash[h]; ok {
 		if i < 0 || s.seen[i] {
-			s.unsure = true // the same base name twice: renamed while we looked, or two copies
+			s.unsure = true // renamed while we looked, or two files
+			s.twice = append(s.twice, e)
 			return nil
 		}
 		s.seen[i] = true
