@@ -25,7 +25,8 @@ func filled(t testing.TB, dir, name string, n int) *Store {
 	return s
 }
 
-// ready opens the mailbox, and once more after a restart when its files have been left alone.
+// settled opens the mailbox and reads every envelope, then restarts with
+// directories that were left alone for an hour.
 func settled(t testing.TB, dir string, s *Store, name string) *Store {
 	t.Helper()
 	m, err := account(t, s).Open(name)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"letterbox/store/index"
@@ -268,7 +267,6 @@ func (m *Mailbox) indexTransfer(ts []transfer, modseq uint64, saved time.Time) {
 		m.appendData(&r, &t.entry)
 		recs[i] = r
 	}
-	slices.SortFunc(recs, func(a, b index.Record) int { return int(int64(a.UID) - int64(b.UID)) })
 	m.mu.Lock()
 	for i := range ts {
 		if recs[i].Bits&index.Odd != 0 {

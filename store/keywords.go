@@ -250,7 +250,7 @@ func (m *Mailbox) extraFlags(uid uint32) Flags {
 }
 
 func inRanges(rs []maildir.UIDRange, uid uint32) bool {
-	i, found := slices.BinarySearchFunc(rs, uid, func(r maildir.UIDRange, uid uint32) int {
+	_, found := slices.BinarySearchFunc(rs, uid, func(r maildir.UIDRange, uid uint32) int {
 		switch {
 		case r.Last < uid:
 			return -1
@@ -259,7 +259,6 @@ func inRanges(rs []maildir.UIDRange, uid uint32) bool {
 		}
 		return 0
 	})
-	_ = i
 	return found
 }
 

@@ -160,7 +160,10 @@ func (s *Store) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case ev := <-w.Events:
+		case ev, ok := <-w.Events:
+			if !ok {
+				return s.notifier.poll(ctx) // the system gave up on us
+			}
 			s.notifier.take(w, ev)
 		case err := <-w.Errors:
 			s.log.Debug("noticing other programs", "err", err)
