@@ -319,13 +319,16 @@ mda "cat >>%s"
 	}
 }
 
-// TestInteropNeomutt writes a letter, files its copy on the server, and reads and files mail in the full-screen program.
+// TestInteropNeomutt works in the full-screen program: writes a letter, whose copy goes to the server, then reads, flags and files one.
 func TestInteropNeomutt(t *testing.T) {
 	t.Parallel()
 	b := start(t)
+	editor := file(t, "editor", "#!/bin/sh\necho 'Come at seven.' >>\"$1\"\n")
+	if err := os.Chmod(editor, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	rc := file(t, "muttrc", `set ssl_starttls=yes
 set certificate_file=%[1]s
-set ssl_use_system_certs=no
 set ssl_verify_host=yes
 set imap_user=ann
 set imap_pass="%[2]s"
@@ -336,6 +339,9 @@ set realname="Ann Miller"
 set folder="imaps://ann@localhost:%[5]s/"
 set spoolfile=+INBOX
 set record=+Sent
+set editor=%[6]s
+set charset=utf-8
+set abort_unmodified=no
 set copy=yes
 set header_cache=""
 set quit=yes
@@ -344,16 +350,19 @@ set confirmcreate=no
 set delete=yes
 set mark_old=no
 set wait_key=no
-`, b.rootFile(t), password, b.port(t, config.Submissions), domain, b.port(t, config.IMAPS))
-	program(t, "Come at seven.\n", "neomutt", "-n", "-F", rc, "-s", "Grüße", "ben@"+domain)
+`, b.rootFile(t), password, b.port(t, config.Submissions), domain, b.port(t, config.IMAPS), editor)
+	neomutt := func(keys string) {
+		t.Helper()
+		program(t, "", "script", "-qec", "neomutt -n -F "+rc+" -e 'push \""+keys+"\"'", "/dev/null")
+	}
+	neomutt("<mail>ben@" + domain + "<enter>Grüße<enter><send-message><quit>")
 	b.wantOne(t, "ben", "Come at seven.")
 	if got := bodies(t, b.imap(t, "ann"), "Sent"); len(got) != 1 || !bytes.Contains(got[0], []byte("Come at seven.")) {
 		t.Errorf("ann's Sent holds %d messages, want a copy of the letter", len(got))
 	}
 
-	// On a terminal: open the welcome, flag it, and move it to Archive.
-	keys := `push "<display-message><exit><flag-message><save-message>+Archive<enter><sync-mailbox><quit>"`
-	program(t, "", "script", "-qec", "neomutt -n -F "+rc+" -e '"+keys+"'", "/dev/null")
+	// Open the welcome, flag it, and move it to Archive.
+	neomutt("<display-message><exit><flag-message><save-message>+Archive<enter><sync-mailbox><quit>")
 	archived := b.imap(t, "ann")
 	if _, err := archived.Select("Archive", nil).Wait(); err != nil {
 		t.Fatal(err)

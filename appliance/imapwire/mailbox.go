@@ -1,6 +1,7 @@
 package imapwire
 
 import (
+	"errors"
 	"strings"
 	"unicode/utf8"
 )
@@ -8,15 +9,14 @@ import (
 // inbox is the name that RFC 9051, 5.1 takes in any case.
 const inbox = "INBOX"
 
-// mailbox reads a mailbox name as UTF-8, with INBOX in its one spelling. A name with 8-bit characters can only be meant
-// as UTF-8: clients made with go-imap (v2.0.0-beta.8, 2026) send it as soon as IMAP4rev2 is offered, not enabled.
+// mailbox reads a mailbox name as UTF-8, with INBOX in its one spelling.
 func (d *Decoder) mailbox(what string) string {
 	s := d.astring(what)
 	if d.err != nil {
 		return ""
 	}
-	if !d.o.UTF8 && isASCII(s) {
-		name, err := DecodeUTF7(s)
+	if !d.o.UTF8 {
+		name, err := decodeName(s)
 		if err != nil {
 			d.fail("%s is wrong: %v", what, err)
 			return ""
@@ -51,12 +51,24 @@ func (d *Decoder) listPattern(what string) string {
 		d.fail("%s is longer than %d octets", what, maxPattern)
 		return ""
 	}
-	if !d.o.UTF8 && isASCII(s) {
-		if name, err := DecodeUTF7(s); err == nil {
+	if !d.o.UTF8 {
+		if name, err := decodeName(s); err == nil {
 			return name
 		}
 	}
 	return s
+}
+
+// decodeName reads a name before UTF-8 is enabled. One with 8-bit characters can only be meant as UTF-8: clients made with
+// go-imap (v2.0.0-beta.8, 2026) send that as soon as IMAP4rev2 is offered, and write "&-" for "&" in it all the same.
+func decodeName(s string) (string, error) {
+	if isASCII(s) {
+		return DecodeUTF7(s)
+	}
+	if !utf8.ValidString(s) {
+		return "", errors.New("it is not valid UTF-8")
+	}
+	return strings.ReplaceAll(s, "&-", "&"), nil
 }
 
 func isASCII(s string) bool {

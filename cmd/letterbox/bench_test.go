@@ -86,6 +86,9 @@ func TestBench(t *testing.T) {
 		c.do(t, "UNSELECT")
 		selects = append(selects, c.do(t, "SELECT Folder"))
 		flags = append(flags, c.do(t, "UID FETCH 1:* (FLAGS)"))
+		if c.lines != benchFolder {
+			t.Fatalf("UID FETCH 1:* (FLAGS) answered %d lines", c.lines)
+		}
 	}
 	figure("SELECT of 10,000 messages, opened before, median", median(selects), "at most 1ms")
 	perSecond := float64(benchFolder) / median(flags).Seconds()
@@ -244,7 +247,8 @@ func (b *bench) status(t *testing.T, field string) string {
 // imapClient speaks IMAP without understanding it, so that it measures the server and not itself.
 type imapClient struct {
 	net.Conn
-	r *bufio.Reader
+	r     *bufio.Reader
+	lines int // of the last answer, before the tagged one
 }
 
 func (b *bench) dial(t *testing.T) *imapClient {
@@ -284,7 +288,7 @@ func (c *imapClient) do(t *testing.T, command string) time.Duration {
 // until reads lines up to the one that begins with prefix. Any other answer to a command ends the test.
 func (c *imapClient) until(t *testing.T, prefix string) {
 	t.Helper()
-	for {
+	for c.lines = 0; ; c.lines++ {
 		line, err := c.r.ReadSlice('\n')
 		for err == bufio.ErrBufferFull {
 			line, err = c.r.ReadSlice('\n')
