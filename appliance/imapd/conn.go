@@ -107,7 +107,7 @@ func (c *conn) serve(implicitTLS bool) {
 	c.link.deadline = c.started.Add(signInTimeout)
 	if implicitTLS {
 		if err := c.handshake(); err != nil {
-			c.log.Info("imap: TLS handshake", "err", err)
+			c.log.Debug("imap: TLS handshake", "err", err)
 			return
 		}
 	}

@@ -224,7 +224,7 @@ func (s *Server) Disconnect(person string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		if c.person == person {
+		if c.person == person && person != "" {
 			c.end("please sign in again")
 		}
 	}

@@ -21,7 +21,7 @@ func (c *conn) startTLS(r *request) error {
 	// way may have put it there (RFC 9051, 11.3).
 	c.in.discard()
 	if err := c.handshake(); err != nil {
-		c.log.Info("imap: TLS handshake", "err", err)
+		c.log.Debug("imap: TLS handshake", "err", err)
 		return &linkError{err}
 	}
 	return nil

@@ -69,22 +69,31 @@ func storeOp(op imapwire.StoreOp) store.FlagOp {
 // batch changes the messages from index lo up to hi of the view.
 func (j *storeJob) batch(lo, hi int) error {
 	c, v := j.c, j.c.view
-	uids := v.uids[lo:hi]
 	if j.args.HasUnchangedSince && j.args.UnchangedSince == 0 {
 		// RFC 7162, 3.1.3: every message has a greater mod-sequence.
-		for _, m := range v.box.Lookup(nil, uids) {
+		for _, m := range v.box.Lookup(nil, v.uids[lo:hi]) {
 			j.modified = append(j.modified, m.UID)
 		}
 		return nil
 	}
-	changed, modified, err := v.box.StoreFlags(uids, j.op, j.flags, store.ModSeq(j.args.UnchangedSince))
+	// What others did is told first: .SILENT leaves the client to work out the
+	// flags from those it knows (RFC 9051, 6.4.6).
+	if err := c.pull(false, nil); err != nil {
+		return err
+	}
+	before := v.modSeq
+	changed, modified, err := v.box.StoreFlags(v.uids[lo:hi], j.op, j.flags, store.ModSeq(j.args.UnchangedSince))
 	if err != nil {
 		return err
 	}
 	j.modified = append(j.modified, modified...)
-	// First what others did meanwhile, then the flags as they are now: told the
+	own := changed
+	if j.args.Silent && len(changed) > 0 && changed[0].ModSeq != before+1 {
+		own = nil // somebody was quicker after all: tell everything
+	}
+	// Again what others did, and only then the flags as they are now: told the
 	// other way round, an older state would be the last one told.
-	if err := c.pull(false, changed); err != nil {
+	if err := c.pull(false, own); err != nil {
 		return err
 	}
 	c.sayKeywords()
