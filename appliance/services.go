@@ -201,7 +201,7 @@ func (s *service) start(log *slog.Logger) {
 	go func() {
 		defer close(s.ended)
 		if err := s.server.serve(s.listener); err != nil && !errors.Is(err, net.ErrClosed) {
-			log.Error("a server ended", "service", s.service, "addr", s.addr, "error", err)
+			log.Error("a server ended", "service", s.service, "addr", s.addr, "err", err)
 		}
 	}()
 }
@@ -212,7 +212,7 @@ func (s *service) stop(log *slog.Logger) {
 	defer cancel()
 	s.listener.Close()
 	if err := s.server.shutdown(ctx); err != nil {
-		log.Warn("connections were cut", "service", s.service, "addr", s.addr, "error", err)
+		log.Warn("connections were cut", "service", s.service, "addr", s.addr, "err", err)
 	}
 	s.listener.CloseConns()
 	<-s.ended

@@ -67,7 +67,7 @@ func (a *Appliance) apply(ctx context.Context, next state, save func() error) (e
 		defer func() {
 			if err != nil && before.configured {
 				if back := a.certify(before.config); back != nil {
-					a.log.Error("the certificate covers other names than the household's", "error", back)
+					a.log.Error("the certificate covers other names than the household's", "err", back)
 				}
 			}
 		}()
@@ -127,7 +127,7 @@ func (a *Appliance) farewell(before, next state) {
 			continue
 		}
 		if err := a.store.RemoveAccount(p.Name); err != nil {
-			a.log.Error("the mail of a removed person was not set aside", "person", p.Name, "error", err)
+			a.log.Error("the mail of a removed person was not set aside", "person", p.Name, "err", err)
 		}
 	}
 }
@@ -164,7 +164,7 @@ func (a *Appliance) addresses(c config.Config) []netip.Addr {
 	}
 	found, err := net.InterfaceAddrs()
 	if err != nil {
-		a.log.Warn("the addresses of this machine are unknown; the certificate names none", "error", err)
+		a.log.Warn("the addresses of this machine are unknown; the certificate names none", "err", err)
 		return loopback
 	}
 	for _, addr := range found {

@@ -33,7 +33,7 @@ addresses elsewhere is not sent yet.
 func (a *Appliance) welcome(ctx context.Context, c config.Config, newcomers []config.Person) {
 	for _, p := range newcomers {
 		if err := a.deliverWelcome(ctx, c, p); err != nil {
-			a.log.Warn("the welcome mail was not delivered", "person", p.Name, "error", err)
+			a.log.Warn("the welcome mail was not delivered", "person", p.Name, "err", err)
 		}
 	}
 }

@@ -75,7 +75,9 @@ func checkError(t *testing.T, err error, tag string) {
 	var charset *BadCharsetError
 	switch {
 	case errors.As(err, &charset):
-		tag = charset.Tag
+		if charset.Tag != tag {
+			t.Fatalf("the tag is %q in the error, %q in the command", charset.Tag, tag)
+		}
 	case errors.As(err, &syntax):
 		if syntax.Tag != tag {
 			t.Fatalf("the tag is %q in the error, %q in the command", syntax.Tag, tag)

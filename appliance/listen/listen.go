@@ -114,7 +114,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return nil, err
 		default:
 			if pause == 0 {
-				l.options.Log.Warn("connections cannot be accepted for the moment", "addr", l.Addr().String(), "error", err)
+				l.options.Log.Warn("connections cannot be accepted for the moment", "addr", l.Addr().String(), "err", err)
 			}
 			if pause = min(max(2*pause, firstPause), longestWait); !l.wait(pause) {
 				return nil, net.ErrClosed

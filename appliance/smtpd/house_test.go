@@ -90,7 +90,6 @@ type delivery struct {
 type incoming struct {
 	bytes.Buffer
 	room *room
-	fail error
 }
 
 func (r *room) Receive() Incoming {

@@ -92,7 +92,7 @@ func (p *peer) startTLS(config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(p.ctx, handshakeTime)
 	defer cancel()
 	if err := c.HandshakeContext(ctx); err != nil {
-		p.log.Info("tls handshake", "result", "failed", "error", err)
+		p.log.Info("tls handshake", "result", "failed", "err", err)
 		return err
 	}
 	state := c.ConnectionState()

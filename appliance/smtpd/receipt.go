@@ -30,7 +30,7 @@ func newReceipt(s *session, t *transaction) *receipt {
 
 func (m *receipt) close() {
 	if err := m.in.Close(); err != nil {
-		m.session.peer.log.Warn("message not cleaned up", "id", m.tx.id, "error", err)
+		m.session.peer.log.Warn("message not cleaned up", "id", m.tx.id, "err", err)
 	}
 }
 
@@ -166,7 +166,7 @@ func authors(field string) ([]mailaddr.Addr, error) {
 
 // keepingFailed answers and logs trouble of ours.
 func (m *receipt) keepingFailed(err error) *smtp.SMTPError {
-	m.session.peer.log.Error("message not kept", "id", m.tx.id, "error", err)
+	m.session.peer.log.Error("message not kept", "id", m.tx.id, "err", err)
 	return m.log(keepingFailed(err, m.tx.id))
 }
 

@@ -77,7 +77,7 @@ func reloadOnHangup(ctx context.Context, a *appliance.Appliance, log *slog.Logge
 			return
 		case <-hangup:
 			if err := a.Reload(ctx); err != nil {
-				log.Error("the configuration was not taken over; the old one stays in force", "reason", err)
+				log.Error("the configuration was not taken over; the old one stays in force", "err", err)
 			} else {
 				log.Info("the configuration was read again")
 			}
