@@ -42,7 +42,13 @@ func newConfig() config.Config {
 // open opens the letterbox in dir, which the test's end closes.
 func open(t *testing.T, dir string) *appliance.Appliance {
 	t.Helper()
-	a, err := appliance.Open(dir, appliance.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test", Defaults: newConfig()})
+	return openFrom(t, dir, newConfig())
+}
+
+// openFrom opens the letterbox in dir, whose set-up would start from defaults.
+func openFrom(t *testing.T, dir string, defaults config.Config) *appliance.Appliance {
+	t.Helper()
+	a, err := appliance.Open(dir, appliance.Options{Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test", Defaults: defaults})
 	if err != nil {
 		t.Fatal(err)
 	}
