@@ -124,8 +124,8 @@ func (j *fetchJob) batch(lo, hi int) error {
 		for v.uids[i] != meta.UID {
 			i++
 		}
-		_, told := slices.BinarySearch(j.seen, meta.UID)
-		if err := j.message(i+1, meta, told); err != nil {
+		if err := j.message(i+1, meta, j.hasMarked(meta.UID)); err != nil {
+			j.tellRest(metas[m:])
 			return err
 		}
 		if c.out.err != nil || len(j.sections) > 0 && c.ending() {
@@ -169,6 +169,21 @@ func (j *fetchJob) markSeen(metas []store.Meta) error {
 	return c.pull(false, changed)
 }
 
+// hasMarked reports whether this FETCH has set \Seen of a message of the batch.
+func (j *fetchJob) hasMarked(uid store.UID) bool {
+	_, ok := slices.BinarySearch(j.seen, uid)
+	return ok
+}
+
+// tellRest tells of those that have been marked and will not be answered for.
+func (j *fetchJob) tellRest(metas []store.Meta) {
+	for i := range metas {
+		if j.hasMarked(metas[i].UID) {
+			j.c.sayFlags(&metas[i])
+		}
+	}
+}
+
 // message writes one FETCH response.
 func (j *fetchJob) message(n int, m *store.Meta, told bool) error {
 	c := j.c
@@ -210,7 +225,7 @@ func (j *fetchJob) message(n int, m *store.Meta, told bool) error {
 }
 
 // tellSeen adds to a response what the client must know of a change: the flags,
-// and the mod-sequence where CONDSTORE is in use (RFC 7162, 3.2).
+// and the mod-sequence where CONDSTORE is in use (RFC 7162, 3.1).
 func (j *fetchJob) tellSeen(m *store.Meta) {
 	c := j.c
 	if !j.nameFlag {

@@ -221,6 +221,8 @@ func TestLongLines(t *testing.T) {
 		{"a literal", fmt.Sprintf("a SELECT {%d+}\r\n%s", maxCommand+1, strings.Repeat("x LOGOUT\r\n", maxCommand)[:maxCommand+1]), []string{"a BAD the literal is too large here"}},
 		{"literals and lines together", fmt.Sprintf("a SELECT {%d+}\r\n%s%s {2+}\r\nyy", maxCommand-100,
 			strings.Repeat("x", maxCommand-100), strings.Repeat(" y", 100)), []string{"a BAD the command is too long"}},
+		{"a message", fmt.Sprintf("a APPEND INBOX {%d+}\r\n%s", 1<<20+11, strings.Repeat("x LOGOUT\r\n", 1<<18)[:1<<20+11]),
+			[]string{"a NO [TOOBIG] a message may have 1048576 octets at most"}},
 		{"a long set", "a UID FETCH " + strings.Repeat("1,3,5,7,", 4999) + "9 UID", []string{"a OK UID FETCH completed"}},
 	}
 	for _, tt := range tests {

@@ -156,13 +156,13 @@ func (m *mirror) believe(line, command string, still bool) {
 // what each has rebuilt against a third that looks afresh.
 func TestMirrors(t *testing.T) {
 	t.Parallel()
-	for range 4 {
+	for range 3 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 1))
 			f, clients := startMirrors(t)
-			for range 150 {
+			for range 100 {
 				c := clients[r.IntN(len(clients))]
 				c.do(randomCommand(r, len(c.list)))
 			}

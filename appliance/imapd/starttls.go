@@ -18,7 +18,7 @@ func (c *conn) startTLS(r *request) error {
 		return err
 	}
 	// What came in the clear behind the command is dropped: somebody on the
-	// way may have put it there (RFC 9051, 11.3).
+	// way may have put it there.
 	c.in.discard()
 	if err := c.handshake(); err != nil {
 		c.log.Debug("imap: TLS handshake", "err", err)
