@@ -129,9 +129,16 @@ func (a *Appliance) Run(ctx context.Context, ready func()) error {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 
+	// Whoever finds the server ready finds its control socket, too.
+	socket, err := control.Listen(filepath.Join(a.dir, control.SocketName))
+	if err != nil {
+		return err
+	}
+	runControl := func(ctx context.Context) error { return serveHTTP(ctx, socket, control.Handler(a)) }
+
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
-	for name, run := range map[string]func(context.Context) error{"store": a.store.Run, "certificates": a.certs.Run, "control socket": a.runControl} {
+	for name, run := range map[string]func(context.Context) error{"store": a.store.Run, "certificates": a.certs.Run, "control socket": runControl} {
 		parts.Go(func() {
 			if err := run(inner); err != nil && inner.Err() == nil {
 				cancel(fmt.Errorf("%s: %w", name, err))
@@ -180,15 +187,6 @@ func (a *Appliance) stop() {
 	defer a.updating.Unlock()
 	a.services.open = false
 	a.services.stopAll(a.log)
-}
-
-// runControl serves the control socket until ctx ends.
-func (a *Appliance) runControl(ctx context.Context) error {
-	l, err := control.Listen(filepath.Join(a.dir, control.SocketName))
-	if err != nil {
-		return err
-	}
-	return serveHTTP(ctx, l, control.Handler(a))
 }
 
 // Client is the control plane over a, for a program that does not run it.

@@ -22,7 +22,7 @@ import (
 type server struct {
 	serve      func(net.Listener) error
 	shutdown   func(context.Context) error
-	disconnect func(person string) // ends somebody's sessions; nil where a connection is too short to matter
+	disconnect func(person string) // ends somebody's sessions; nil where nobody signs in
 }
 
 // seat is where a service listens.
@@ -154,6 +154,7 @@ func (t *serviceTable) swap(wanted map[seat]settings, fresh []*service, log *slo
 		svc.start(log)
 	}
 	for _, svc := range retired {
+		svc.listener.Close() // from here on, the new ones alone take connections
 		t.draining.Go(func() { svc.stop(log) })
 	}
 	t.publish()
