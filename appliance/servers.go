@@ -71,10 +71,11 @@ func (a *Appliance) buildSMTP(at seat, s settings) server {
 		return server{serve: srv.Serve, shutdown: srv.Shutdown}
 	}
 	srv := smtpd.NewSubmission(o)
+	serve := srv.Serve
 	if at.service == config.Submissions {
-		return server{serve: srv.ServeTLS, shutdown: srv.Shutdown}
+		serve = srv.ServeTLS
 	}
-	return server{serve: srv.Serve, shutdown: srv.Shutdown}
+	return server{serve: serve, shutdown: srv.Shutdown, disconnect: srv.Disconnect}
 }
 
 func (a *Appliance) webTLS() *tls.Config {

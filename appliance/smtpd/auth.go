@@ -84,6 +84,7 @@ func (s *session) signIn(login, password string) error {
 		return s.signInFailed(login, err)
 	}
 	s.person = person
+	s.peer.signedIn(person)
 	s.peer.log.Debug("signed in", "person", person, "tls", s.peer.tlsName())
 	return nil
 }

@@ -27,6 +27,7 @@ const flushSize = 4 << 10
 var (
 	errIdle     = errors.New("the peer was silent for too long")
 	errShutdown = errors.New("the server shuts down")
+	errSignOut  = errors.New("the person may not be signed in any longer")
 )
 
 // A peer is one connection, over both of its phases: deadlines, buffered output, TLS and the end. One goroutine
@@ -43,10 +44,11 @@ type peer struct {
 
 	faults, badSignIns, badRecipients int // they end the connection when there are too many
 
-	mu       sync.Mutex
-	conn     net.Conn // raw, or TLS over it
-	draining bool     // no further command is wanted
-	idle     bool     // waits for a command, and may be interrupted
+	mu     sync.Mutex
+	conn   net.Conn // raw, or TLS over it
+	person string   // who has signed in
+	enough error    // why no further command is wanted: errShutdown or errSignOut
+	idle   bool     // waits for a command, and may be interrupted
 }
 
 func newPeer(s *Server, c net.Conn) *peer {
@@ -103,15 +105,16 @@ func (p *peer) startTLS(config *tls.Config) error {
 	return nil
 }
 
-// Read reads from the peer, after it has been sent every answer so far. Errors are errIdle, errShutdown or the connection's.
+// Read reads from the peer, after it has been sent every answer so far. Errors are errIdle, errShutdown,
+// errSignOut or the connection's.
 func (p *peer) Read(b []byte) (int, error) {
 	if err := p.flush(); err != nil {
 		return 0, err
 	}
 	p.mu.Lock()
-	if p.draining && p.idle {
-		p.mu.Unlock()
-		return 0, errShutdown
+	if p.enough != nil && p.idle {
+		defer p.mu.Unlock()
+		return 0, p.enough
 	}
 	conn := p.conn
 	err := conn.SetReadDeadline(time.Now().Add(commandTime))
@@ -121,8 +124,8 @@ func (p *peer) Read(b []byte) (int, error) {
 	}
 	n, err := conn.Read(b)
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-		if p.wantsEnd() {
-			return 0, errShutdown
+		if enough := p.wantsEnd(); enough != nil {
+			return 0, enough
 		}
 		return 0, errIdle
 	}
@@ -166,18 +169,38 @@ func (p *peer) setIdle(idle bool) {
 	p.idle = idle
 }
 
-// wantsEnd tells whether the server shuts down and the peer is between two messages.
-func (p *peer) wantsEnd() bool {
+// wantsEnd tells why the connection is to end, while the peer is between two messages.
+func (p *peer) wantsEnd() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.draining && p.idle
+	if !p.idle {
+		return nil
+	}
+	return p.enough
+}
+
+// signedIn notes whose the connection is, for signOut.
+func (p *peer) signedIn(person string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.person = person
+}
+
+// signOut is drain for a connection of this person.
+func (p *peer) signOut(person string) {
+	p.mu.Lock()
+	theirs := person != "" && p.person == person
+	p.mu.Unlock()
+	if theirs {
+		p.drain(errSignOut)
+	}
 }
 
 // drain makes the peer's next wait for a command its last.
-func (p *peer) drain() {
+func (p *peer) drain(why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.draining = true
+	p.enough = why
 	if p.idle {
 		_ = p.raw.SetReadDeadline(time.Unix(1, 0)) // an error means that the connection is gone
 	}

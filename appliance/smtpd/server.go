@@ -135,7 +135,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	for _, p := range peers {
-		p.drain()
+		p.drain(errShutdown)
 	}
 
 	done := make(chan struct{})
@@ -153,6 +153,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// Disconnect ends the connections that a person has signed in on, whose password changed or who is here no longer. A message that
+// is under way is finished first. It does not wait.
+func (s *Server) Disconnect(person string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.peers {
+		p.signOut(person)
+	}
 }
 
 // Refuse says goodbye to a connection that there is no room for, without closing it. A peer that expects TLS first cannot be

@@ -97,7 +97,7 @@ func (w *wire) next() {
 	defer w.survive()
 	w.peer.setIdle(!w.session.chunking())
 	line, err := w.readLine()
-	ends := w.peer.wantsEnd()
+	enough := w.peer.wantsEnd()
 	w.peer.setIdle(false)
 	switch {
 	case errors.Is(err, errLineTooLong):
@@ -107,8 +107,8 @@ func (w *wire) next() {
 		w.goodbye("421 4.7.0 %s line has no end", w.hostname())
 	case err != nil:
 		w.fail(err)
-	case ends:
-		w.fail(errShutdown)
+	case enough != nil:
+		w.fail(enough)
 	case !wellFormed(line):
 		w.badLine("500 5.5.2 lines end in CR LF and hold no control characters")
 	case w.sasl:
@@ -249,6 +249,8 @@ func (w *wire) fail(err error) {
 		w.goodbye("421 4.4.2 %s nothing was heard for too long", w.hostname())
 	case errors.Is(err, errShutdown):
 		w.goodbye("421 4.3.2 %s is being shut down", w.hostname())
+	case errors.Is(err, errSignOut):
+		w.goodbye("421 4.7.0 %s asks you to sign in again", w.hostname())
 	default:
 		w.end()
 	}
