@@ -39,8 +39,7 @@ func demo(ctx context.Context, args []string, c console) error {
 	defaults := config.Default()
 	defaults.Listen.Address = []string{demoAddress}
 	defaults.Listen.PortOffset = *offset
-	log := slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	a, err := appliance.Open(dir, appliance.Options{Log: log, Version: version, BuildDate: built(), Defaults: defaults})
+	a, err := appliance.Open(dir, appliance.Options{Log: newLogger(c, slog.LevelWarn), Version: version, BuildDate: built(), Defaults: defaults})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"letterbox/appliance"
 )
@@ -26,7 +27,7 @@ func initialize(ctx context.Context, args []string, c console) error {
 	if err != nil {
 		return err
 	}
-	a, err := appliance.Open(*f.data, appliance.Options{Log: newLogger(c, false), Version: version, BuildDate: built(), Defaults: where.config()})
+	a, err := appliance.Open(*f.data, appliance.Options{Log: newLogger(c, slog.LevelWarn), Version: version, BuildDate: built(), Defaults: where.config()})
 	if err != nil {
 		return err
 	}

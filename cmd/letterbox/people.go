@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,7 @@ func connect(dir string, c console) (client *control.Client, disconnect func() e
 	if _, err := os.Stat(dir); err != nil {
 		return nil, nil, fmt.Errorf("there is no letterbox in %s: %w", dir, err)
 	}
-	a, err := appliance.Open(dir, appliance.Options{Log: newLogger(c, false), Version: version, BuildDate: built()})
+	a, err := appliance.Open(dir, appliance.Options{Log: newLogger(c, slog.LevelWarn), Version: version, BuildDate: built()})
 	if err != nil {
 		return nil, nil, err
 	}

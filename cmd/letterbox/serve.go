@@ -42,7 +42,11 @@ func serve(ctx context.Context, args []string, c console) error {
 	if _, err := f.parse(args); err != nil {
 		return err
 	}
-	log := newLogger(c, *verbose)
+	level := slog.LevelInfo
+	if *verbose {
+		level = slog.LevelDebug
+	}
+	log := newLogger(c, level)
 	a, err := appliance.Open(*f.data, appliance.Options{Log: log, Version: version, BuildDate: built(), Defaults: where.config()})
 	if err != nil {
 		return err
@@ -85,10 +89,6 @@ func reloadOnHangup(ctx context.Context, a *appliance.Appliance, log *slog.Logge
 	}
 }
 
-func newLogger(c console, verbose bool) *slog.Logger {
-	level := slog.LevelInfo
-	if verbose {
-		level = slog.LevelDebug
-	}
+func newLogger(c console, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level}))
 }
