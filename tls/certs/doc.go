@@ -15,7 +15,8 @@
 //     those needs a new intermediate, signed by the root; the root, and every phone's trust, stays.
 //   - The leaf, for the names and addresses in use. It begins at most a year back and lasts at most 800 days
 //     in all: phones with wrong clocks accept it, and so do clients that refuse longer ones. It is renewed when
-//     two thirds of what lay before it have passed.
+//     two thirds of what lay before it have passed, and when this box turns out to be asked for at an address of
+//     the house that the leaf lacks, as after the router has given it another one.
 //
 // Invariants:
 //
@@ -24,6 +25,7 @@
 //   - A damaged root is an error that says what to do. A damaged intermediate or leaf is said in the log and
 //     made again.
 //   - A leaf outside its intermediate's constraints is never made.
-//   - Nothing is written by handshakes, nor while nothing changes.
+//   - Nothing is written by handshakes, nor while nothing changes. An address makes one new leaf at most, and a few
+//     addresses between two calls of Apply.
 //   - A clock before the build date is not believed: certificates are then dated from the build date.
 package certs

@@ -39,8 +39,9 @@ type Manager struct {
 	leaf         identity   // without cert until the first Apply
 	subjects     subjects   // of the last Apply, or of the leaf that Open found
 
-	served atomic.Pointer[presented] // never nil
-	wake   chan struct{}             // 1 slot: the time of renewal has changed, or come
+	served  atomic.Pointer[presented] // never nil
+	learned learned
+	wake    chan struct{} // 1 slot: the time of renewal has changed, or come, or an address was learned
 }
 
 // presented is what handshakes are answered with.
@@ -48,6 +49,7 @@ type presented struct {
 	tls tls.Certificate
 	// renewAt is zero for the temporary leaf, which is not renewed.
 	renewAt time.Time
+	ips     []netip.Addr // that the leaf is for
 }
 
 // Open reads the household's certificates in o.Dir; where there are none it makes a root and keeps it. It starts
@@ -142,12 +144,7 @@ func (m *Manager) openLeaf() {
 	switch {
 	case err == nil:
 		m.leaf = id
-		m.subjects = subjects{names: id.cert.DNSNames}
-		for _, b := range id.cert.IPAddresses {
-			if ip, ok := netip.AddrFromSlice(b); ok {
-				m.subjects.ips = append(m.subjects.ips, ip.Unmap())
-			}
-		}
+		m.subjects = subjects{names: id.cert.DNSNames, ips: addresses(id.cert)}
 	case !errors.Is(err, fs.ErrNotExist):
 		m.log.Warn("the household's certificate cannot be used and will be made again", "file", leafFile, "err", err)
 	}
@@ -167,7 +164,8 @@ func verify(leaf identity, root *x509.Certificate) error {
 // Apply makes the household's leaf cover exactly names (host names in lower-case A-label form) and those of ips
 // that are private, loopback or link-local; the others are left out. The leaf is served from the next handshake
 // on, and is on disk when Apply returns. Nothing is made or written where the present one will do. On an error
-// what was served goes on being served; to undo an Apply, call it with what was applied before.
+// what was served goes on being served; to undo an Apply, call it with what was applied before. Until the next
+// Apply, Run adds addresses of the house at which clients turn out to ask.
 func (m *Manager) Apply(names []string, ips []netip.Addr) error {
 	s, err := newSubjects(names, ips)
 	if err != nil {
@@ -175,6 +173,7 @@ func (m *Manager) Apply(names []string, ips []netip.Addr) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.learned.forget()
 	return m.issue(s)
 }
 
@@ -242,7 +241,7 @@ func renewAt(leaf *x509.Certificate) time.Time {
 
 // present answers the next handshakes with id.
 func (m *Manager) present(id identity, renewAt time.Time) {
-	p := &presented{renewAt: renewAt, tls: tls.Certificate{PrivateKey: id.key, Leaf: id.cert, Certificate: [][]byte{id.cert.Raw}}}
+	p := &presented{renewAt: renewAt, ips: addresses(id.cert), tls: tls.Certificate{PrivateKey: id.key, Leaf: id.cert, Certificate: [][]byte{id.cert.Raw}}}
 	for _, c := range id.chain {
 		p.tls.Certificate = append(p.tls.Certificate, c.Raw)
 	}
@@ -276,12 +275,16 @@ func (m *Manager) TLSConfig() *tls.Config {
 
 // certificate answers one handshake. The household's leaf is the last resort for every name, so that a client
 // which sends no name, or one we do not know, gets an answer it can show to a person.
-func (m *Manager) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (m *Manager) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	p := m.served.Load()
+	if p.renewAt.IsZero() {
+		return &p.tls, nil
+	}
 	// Timers do not see a clock that was set; handshakes do.
-	if !p.renewAt.IsZero() && !m.now().Before(p.renewAt) {
+	if !m.now().Before(p.renewAt) {
 		m.nudge()
 	}
+	m.hearAddress(p, hello.Conn)
 	return &p.tls, nil
 }
 

@@ -411,7 +411,7 @@ func TestRenewsAfterTheClockJumped(t *testing.T) {
 		if m.ClockBehind() {
 			t.Error("the clock is right and not believed")
 		}
-		m.certificate(nil)
+		m.certificate(&tls.ClientHelloInfo{})
 		synctest.Wait()
 		if shown(t, m, "nas.local", now).Equal(first) {
 			t.Error("not renewed")
@@ -438,7 +438,7 @@ func TestRenewalFails(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- m.Run(ctx) }()
 		time.Sleep(291 * day)
-		m.certificate(nil)
+		m.certificate(&tls.ClientHelloInfo{})
 		synctest.Wait()
 		if n := strings.Count(log.String(), "was not renewed"); n < 1 || n > 3 {
 			t.Errorf("complained %d times in a day", n)

@@ -48,7 +48,7 @@ func newSubjects(names []string, ips []netip.Addr) (subjects, error) {
 	}
 	for _, ip := range ips {
 		ip = ip.Unmap().WithZone("")
-		if slices.ContainsFunc(homeNets, func(p netip.Prefix) bool { return p.Contains(ip) }) {
+		if atHome(ip) {
 			s.ips = append(s.ips, ip)
 		}
 	}
@@ -63,6 +63,11 @@ func newSubjects(names []string, ips []netip.Addr) (subjects, error) {
 		return subjects{}, fmt.Errorf("a certificate for %d names and addresses is too large: at most %d", n, maxNames)
 	}
 	return s, nil
+}
+
+// atHome reports whether an address, without zone and not mapped, belongs to no one on the internet.
+func atHome(ip netip.Addr) bool {
+	return slices.ContainsFunc(homeNets, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // checkName says what is wrong with a name for a certificate: RFC 5280, 4.2.1.6 wants the preferred name syntax
@@ -129,11 +134,18 @@ func permits(intermediate *x509.Certificate, s subjects) bool {
 
 // covers reports whether the leaf is for exactly the subjects.
 func covers(leaf *x509.Certificate, s subjects) bool {
-	return slices.Equal(leaf.DNSNames, s.names) &&
-		slices.EqualFunc(leaf.IPAddresses, s.ips, func(a net.IP, b netip.Addr) bool {
-			ip, ok := netip.AddrFromSlice(a)
-			return ok && ip.Unmap() == b
-		})
+	return slices.Equal(leaf.DNSNames, s.names) && slices.Equal(addresses(leaf), s.ips)
+}
+
+// addresses are those that a leaf is for.
+func addresses(leaf *x509.Certificate) []netip.Addr {
+	var out []netip.Addr
+	for _, b := range leaf.IPAddresses {
+		if ip, ok := netip.AddrFromSlice(b); ok {
+			out = append(out, ip.Unmap())
+		}
+	}
+	return out
 }
 
 // ipNets returns homeNets as crypto/x509 wants them.

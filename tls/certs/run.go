@@ -3,17 +3,20 @@ package certs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// retryAfter is how long Run waits after a renewal that did not work. A third of the leaf's life is left then.
+// retryAfter is how long Run waits after a renewal that did not work. A third of the leaf's life is left then, unless
+// it was for an address.
 const retryAfter = 12 * time.Hour
 
-// Run renews the leaf when its time has come. It returns nil when ctx ends. Between renewals it does nothing.
+// Run renews the leaf when its time has come, or when this box is asked for at an address that the leaf lacks. It
+// returns nil when ctx ends. Between renewals it does nothing.
 func (m *Manager) Run(ctx context.Context) error {
 	for {
 		wait, wake := m.untilRenewal(), m.wake
-		if wait == 0 {
+		if wait == 0 || len(m.learned.waiting()) > 0 {
 			if err := m.renew(); err != nil {
 				m.log.Error("the household's certificate was not renewed", "err", err, "until", m.Serving().NotAfter, "retry_in", retryAfter)
 				wait, wake = retryAfter, nil
@@ -39,13 +42,19 @@ func (m *Manager) untilRenewal() time.Duration {
 	return max(0, at.Sub(m.now()))
 }
 
-// renew makes a new leaf for the same names and addresses.
+// renew makes a new leaf for the same names and addresses, and those learned.
 func (m *Manager) renew() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.issue(m.subjects); err != nil {
+	more := m.learned.waiting()
+	s, err := newSubjects(m.subjects.names, append(slices.Clone(m.subjects.ips), more...))
+	if err != nil {
 		return err
 	}
+	if err := m.issue(s); err != nil {
+		return err
+	}
+	m.learned.covered(more)
 	if m.untilRenewal() == 0 {
 		return fmt.Errorf("the household's root certificate ends on %s, and no certificate may last longer", m.root.cert.NotAfter.Format(time.DateOnly))
 	}
