@@ -244,7 +244,7 @@ func (m *Mailbox) placeFiles(lock *maildir.UIDListLock, as []*arrival, saved tim
 func (m *Mailbox) appendLines(lock *maildir.UIDListLock, recs []maildir.UIDRecord) error {
 	err := lock.Append(recs)
 	if errors.Is(err, maildir.ErrRewrite) {
-		if err = m.raiseByRewrite(lock, m.x.Ceiling); err == nil {
+		if err = m.rewrite(lock, 0); err == nil {
 			err = lock.Append(recs)
 		}
 	}

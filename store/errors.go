@@ -18,6 +18,7 @@ var (
 	ErrInboxUndeletable  = errors.New("INBOX cannot be deleted")
 	ErrOverQuota         = errors.New("the mailbox is full")
 	ErrDiskFull          = errors.New("the disk is full")
+	ErrReadOnlyDisk      = errors.New("the disk can only be read")
 	ErrTooManyKeywords   = errors.New("the mailbox can hold no more keywords")
 	ErrExpunged          = errors.New("the message is gone")
 	ErrLocked            = errors.New("another letterbox is using this data directory")
@@ -33,12 +34,14 @@ var (
 // above, and keeps it.
 func diskError(err error) error {
 	switch {
-	case err == nil, errors.Is(err, ErrDiskFull), errors.Is(err, ErrOverQuota):
+	case err == nil, errors.Is(err, ErrDiskFull), errors.Is(err, ErrOverQuota), errors.Is(err, ErrReadOnlyDisk):
 		return err
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)
 	case errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("%w: %w", ErrOverQuota, err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: %w", ErrReadOnlyDisk, err)
 	}
 	return err
 }

@@ -39,6 +39,9 @@ func (m *Mailbox) sync(force bool) error {
 		}
 	}
 	lock, err := m.lockList(context.Background())
+	if errors.Is(err, ErrReadOnlyDisk) && m.loaded {
+		return nil // nobody else can change anything either, and what is known can be read on
+	}
 	if err != nil {
 		return err
 	}

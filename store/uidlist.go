@@ -106,13 +106,13 @@ func (m *Mailbox) newList(lock *maildir.UIDListLock, l *listing) (err error) {
 
 // linesFor yields the lines of a list that gets a new head: those of the old
 // list, if they mean anything without their UIDVALIDITY, else what the index knows.
-func (m *Mailbox) linesFor(l *listing) iter.Seq[maildir.UIDRecord] {
+func (m *Mailbox) linesFor(l *listing) iter.Seq2[maildir.UIDRecord, error] {
 	if l != nil && l.header.UIDValidity != 0 {
 		return m.allLines
 	}
-	return func(yield func(maildir.UIDRecord) bool) {
+	return func(yield func(maildir.UIDRecord, error) bool) {
 		for i := 0; m.x != nil && i < len(m.x.Records); i++ {
-			if rec, err := m.line(&m.x.Records[i]); err == nil && !yield(rec) {
+			if rec, err := m.line(&m.x.Records[i]); err == nil && !yield(rec, nil) {
 				return
 			}
 		}
@@ -120,17 +120,14 @@ func (m *Mailbox) linesFor(l *listing) iter.Seq[maildir.UIDRecord] {
 }
 
 // allLines yields every line of dovecot-uidlist.
-func (m *Mailbox) allLines(yield func(maildir.UIDRecord) bool) {
+func (m *Mailbox) allLines(yield func(maildir.UIDRecord, error) bool) {
 	r, err := m.folder.ReadUIDList(maildir.Mark{})
 	if err != nil {
+		yield(maildir.UIDRecord{}, err)
 		return
 	}
 	defer r.Close()
-	for {
-		if rec, ok := r.Next(); !ok || !yield(rec) {
-			return
-		}
-	}
+	r.All()(yield)
 }
 
 // line returns a message's line in dovecot-uidlist.
@@ -161,19 +158,14 @@ func (m *Mailbox) compact(lock *maildir.UIDListLock, ceiling uint64) error {
 	defer r.Close()
 	h := r.Header()
 	h.UIDNext, h.ModSeqCeiling = max(h.UIDNext, m.x.UIDNext), max(h.ModSeqCeiling, ceiling)
-	m.lines = 0
-	err = lock.Rewrite(h, m.merge(r))
-	m.mark = maildir.Mark{}
-	if err == nil {
-		err = r.Err()
-	}
-	return err
+	m.lines, m.mark = 0, maildir.Mark{}
+	return lock.Rewrite(h, m.merge(r))
 }
 
 // merge yields the lines of r whose messages exist, in the order of their UIDs,
 // with the lines that r lacks in between.
-func (m *Mailbox) merge(r *maildir.UIDListReader) iter.Seq[maildir.UIDRecord] {
-	return func(yield func(maildir.UIDRecord) bool) {
+func (m *Mailbox) merge(r *maildir.UIDListReader) iter.Seq2[maildir.UIDRecord, error] {
+	return func(yield func(maildir.UIDRecord, error) bool) {
 		old, more := r.Next()
 		for i := range m.x.Records {
 			rec := &m.x.Records[i]
@@ -188,9 +180,15 @@ func (m *Mailbox) merge(r *maildir.UIDListReader) iter.Seq[maildir.UIDRecord] {
 				}
 			}
 			m.lines++
-			if !yield(line) {
+			if !yield(line, nil) {
 				return
 			}
+		}
+		for more {
+			old, more = r.Next()
+		}
+		if err := r.Err(); err != nil { // what it has more is not known: keep the old list
+			yield(maildir.UIDRecord{}, err)
 		}
 	}
 }
@@ -208,11 +206,19 @@ func (m *Mailbox) lockList(ctx context.Context) (*maildir.UIDListLock, error) {
 // fits the index to its UIDVALIDITY.
 func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 	l, err := m.readList()
-	if errors.Is(err, fs.ErrNotExist) || err == nil && (l.header.UIDValidity == 0 || l.header.GUID.IsZero()) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && (l.header.UIDValidity == 0 || l.header.GUID.IsZero()):
 		if err := m.newList(lock, l); err != nil {
 			return nil, err
 		}
 		l, err = m.readList()
+	case err == nil && lock.Doubtful():
+		if err := m.rewrite(lock, 0); err != nil {
+			return nil, err
+		}
+		l, err = m.readList()
+	case err == nil && m.isNews(l):
+		err = lock.Sync()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading dovecot-uidlist of %s: %w", m.name, err)
@@ -228,6 +234,12 @@ func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 	}
 	m.mark = maildir.Mark{}
 	return m.readList()
+}
+
+// isNews reports whether a list holds what this process has not written, so
+// that it may not be on disk: a UID is, before anybody is shown it.
+func (m *Mailbox) isNews(l *listing) bool {
+	return m.x == nil || len(l.unknown) > 0 || l.header.UIDNext > m.x.UIDNext || l.header.ModSeqCeiling > m.x.Ceiling
 }
 
 // newIndex starts an empty index for a folder.
@@ -292,7 +304,7 @@ func (m *Mailbox) reserveModSeq(v uint64, lock *maildir.UIDListLock) (err error)
 	err = m.own(func() error {
 		err := lock.SetModSeqCeiling(ceiling)
 		if errors.Is(err, maildir.ErrRewrite) {
-			err = m.raiseByRewrite(lock, ceiling)
+			err = m.rewrite(lock, ceiling)
 		}
 		return err
 	})
@@ -305,23 +317,19 @@ func (m *Mailbox) reserveModSeq(v uint64, lock *maildir.UIDListLock) (err error)
 	return nil
 }
 
-// raiseByRewrite writes dovecot-uidlist anew, all lines of it, with a ceiling.
-func (m *Mailbox) raiseByRewrite(lock *maildir.UIDListLock, ceiling uint64) error {
+// rewrite writes dovecot-uidlist anew, all lines of it, with a ceiling that is
+// not lower than this. What was in doubt is durable then.
+func (m *Mailbox) rewrite(lock *maildir.UIDListLock, ceiling uint64) error {
 	r, err := m.folder.ReadUIDList(maildir.Mark{})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	h := r.Header()
-	h.UIDNext, h.ModSeqCeiling = max(h.UIDNext, m.x.UIDNext), ceiling
-	err = lock.Rewrite(h, func(yield func(maildir.UIDRecord) bool) {
-		for {
-			rec, ok := r.Next()
-			if !ok || !yield(rec) {
-				return
-			}
-		}
-	})
+	h.ModSeqCeiling = max(h.ModSeqCeiling, ceiling)
+	if m.x != nil && m.x.UIDValidity == h.UIDValidity {
+		h.UIDNext, h.ModSeqCeiling = max(h.UIDNext, m.x.UIDNext), max(h.ModSeqCeiling, m.x.Ceiling)
+	}
 	m.mark = maildir.Mark{}
-	return errors.Join(err, r.Err())
+	return lock.Rewrite(h, r.All())
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 )
@@ -24,7 +23,7 @@ func BenchmarkLargeFolder(b *testing.B) {
 	must(b, err)
 	defer lock.Unlock()
 	rewrite := func() {
-		must(b, lock.Rewrite(UIDHeader{UIDValidity: 1, UIDNext: messages + 1, GUID: NewGUID()}, slices.Values(recs)))
+		must(b, lock.Rewrite(UIDHeader{UIDValidity: 1, UIDNext: messages + 1, GUID: NewGUID()}, records(recs...)))
 	}
 	b.Run("rewrite list", func(b *testing.B) {
 		for b.Loop() {

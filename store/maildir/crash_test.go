@@ -94,7 +94,7 @@ func (h *household) list(f *Folder, lock *UIDListLock, base string) (uint32, err
 	err := lock.Append([]UIDRecord{{UID: uid, Base: base, Physical: -1, Virtual: -1}})
 	if errors.Is(err, ErrRewrite) {
 		head.UIDNext++
-		err = lock.Rewrite(head, slices.Values(append(recs, UIDRecord{UID: uid, Base: base, Physical: -1, Virtual: -1})))
+		err = lock.Rewrite(head, records(append(recs, UIDRecord{UID: uid, Base: base, Physical: -1, Virtual: -1})...))
 	}
 	if err == nil {
 		h.next = max(h.next, uid+1)

@@ -36,8 +36,29 @@ var ErrLockLost = errors.New("another program has taken over the lock")
 // the file system. Locks are named by the directory's inode, so that a renamed
 // folder keeps its own. It is guarded by mu.
 type lockTable struct {
-	mu   sync.Mutex
-	held map[lockKey]*localLock
+	mu       sync.Mutex
+	held     map[lockKey]*localLock
+	doubtful map[lockKey]bool // files whose last sync has failed
+}
+
+// doubt notes whether a file is to be believed.
+func (t *lockTable) doubt(key lockKey, on bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case !on:
+		delete(t.doubtful, key)
+	case t.doubtful == nil:
+		t.doubtful = map[lockKey]bool{key: true}
+	default:
+		t.doubtful[key] = true
+	}
+}
+
+func (t *lockTable) isDoubtful(key lockKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.doubtful[key]
 }
 
 type lockKey struct {
@@ -91,6 +112,8 @@ func (t *lockTable) acquire(ctx context.Context, key lockKey) (release func(), e
 // dotlock is a held lock.
 type dotlock struct {
 	tree
+	locks   *lockTable
+	key     lockKey
 	name    string    // of the lock file
 	made    FileStamp // by it we know whether it is still ours: inodes come again
 	release func()
@@ -102,11 +125,12 @@ func (r *Root) lockFile(ctx context.Context, t tree, target string, stale time.D
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", target, err)
 	}
-	release, err := r.locks.acquire(ctx, lockKey{inodeOf(info), target})
+	key := lockKey{inodeOf(info), target}
+	release, err := r.locks.acquire(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", target, err)
 	}
-	l := &dotlock{tree: t, name: target + ".lock", release: release}
+	l := &dotlock{tree: t, locks: &r.locks, key: key, name: target + ".lock", release: release}
 	if err := l.take(ctx, target, stale); err != nil {
 		release()
 		return nil, fmt.Errorf("locking %s: %w", target, err)
@@ -146,6 +170,9 @@ func (l *dotlock) create() error {
 		return err
 	}
 	_, err = f.WriteString(strconv.Itoa(os.Getpid()) + ":" + hostname())
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		err = nil // an empty lock is one, too, and on a full disk people must be able to delete mail
+	}
 	if err == nil {
 		l.made, err = statOpen(f)
 	}

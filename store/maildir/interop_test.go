@@ -138,7 +138,7 @@ func startList(t testing.TB, f *Folder, h UIDHeader) {
 	t.Helper()
 	lock, err := f.LockUIDList(t.Context())
 	must(t, err)
-	must(t, lock.Rewrite(h, slices.Values([]UIDRecord(nil))))
+	must(t, lock.Rewrite(h, records()))
 	must(t, lock.Unlock())
 }
 

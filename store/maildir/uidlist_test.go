@@ -3,6 +3,7 @@ package maildir
 import (
 	"errors"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -41,6 +42,17 @@ func readList(t testing.TB, f *Folder, since Mark) (*UIDListReader, []UIDRecord)
 	}
 	must(t, u.Err())
 	return u, recs
+}
+
+// records yields recs, as Rewrite wants them.
+func records(recs ...UIDRecord) iter.Seq2[UIDRecord, error] {
+	return func(yield func(UIDRecord, error) bool) {
+		for _, rec := range recs {
+			if !yield(rec, nil) {
+				return
+			}
+		}
+	}
 }
 
 func uids(recs []UIDRecord) []uint32 {
@@ -197,7 +209,7 @@ func TestAppend(t *testing.T) {
 	if err := lock.Append([]UIDRecord{rec(1)}); !errors.Is(err, ErrRewrite) {
 		t.Errorf("without a list: %v", err)
 	}
-	must(t, lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 4}, slices.Values([]UIDRecord{rec(2)})))
+	must(t, lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 4}, records(rec(2))))
 	for _, uid := range []uint32{0, 1, 2, 3, 4294967295} {
 		if err := lock.Append([]UIDRecord{rec(uid)}); err == nil {
 			t.Errorf("UID %d was given again", uid)
@@ -238,7 +250,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 	lock, err := f.LockUIDList(t.Context())
 	must(t, err)
 	defer lock.Unlock()
-	must(t, lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 1}, slices.Values([]UIDRecord(nil))))
+	must(t, lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 1}, records()))
 	before := listText(t, f)
 	for _, rec := range []UIDRecord{
 		{UID: 1}, {UID: 1, Base: "a\nb"}, {UID: 1, Base: "a:2,S"}, {UID: 1, Base: "a/b"}, {UID: 1, Base: ".a"},
@@ -249,11 +261,11 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 		}
 	}
 	for _, recs := range [][]UIDRecord{{{UID: 2, Base: "a"}, {UID: 1, Base: "b"}}, {{UID: 9, Base: "a"}}} {
-		if err := lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 5}, slices.Values(recs)); err == nil {
+		if err := lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 5}, records(recs...)); err == nil {
 			t.Errorf("%+v was written", recs)
 		}
 	}
-	if err := lock.Rewrite(UIDHeader{UIDNext: 5}, slices.Values([]UIDRecord(nil))); err == nil {
+	if err := lock.Rewrite(UIDHeader{UIDNext: 5}, records()); err == nil {
 		t.Error("a head without UIDVALIDITY was written")
 	}
 	if got := listText(t, f); got != before {
@@ -322,4 +334,54 @@ func FuzzUIDList(f *testing.F) {
 			t.Fatalf("UID %d was added to a list with UIDNEXT %d, which then ends with %+v", uid, head.UIDNext, after)
 		}
 	})
+}
+
+// What could not be read is not left out of the new list: the old one stays.
+func TestRewriteOfWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	f := openFolder(t, openTree(t, Options{}), "Inbox")
+	writeList(t, f, listHead+listLine1+listLine3)
+	lock, err := f.LockUIDList(t.Context())
+	must(t, err)
+	defer lock.Unlock()
+	broken := errors.New("the card is broken")
+	err = lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 9}, func(yield func(UIDRecord, error) bool) {
+		_ = yield(UIDRecord{UID: 1, Base: "a", Physical: -1, Virtual: -1}, nil) && yield(UIDRecord{}, broken)
+	})
+	if !errors.Is(err, broken) || listText(t, f) != listHead+listLine1+listLine3 {
+		t.Errorf("%v, and the list is %q", err, listText(t, f))
+	}
+}
+
+// A sync that fails once does not succeed the second time: the kernel has
+// forgotten what it could not write.
+func TestFailedSyncIsRemembered(t *testing.T) {
+	t.Parallel()
+	broken, failing := errors.New("the card is broken"), false
+	f := openFolder(t, openTree(t, Options{Step: func(name string) error {
+		if failing && name == StepListSync {
+			return broken
+		}
+		return nil
+	}}), "Inbox")
+	writeList(t, f, listHead+listLine1)
+	lock, err := f.LockUIDList(t.Context())
+	must(t, err)
+	defer lock.Unlock()
+	failing = true
+	if err := lock.SetModSeqCeiling(5000); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	failing = false
+	if err := lock.SetModSeqCeiling(5000); !errors.Is(err, ErrRewrite) || !lock.Doubtful() {
+		t.Errorf("raised again: %v", err)
+	}
+	if err := lock.Append([]UIDRecord{{UID: 9, Base: "b", Physical: -1, Virtual: -1}}); !errors.Is(err, ErrRewrite) {
+		t.Errorf("appended: %v", err)
+	}
+	must(t, lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 9, ModSeqCeiling: 5000}, records()))
+	if lock.Doubtful() {
+		t.Error("a rewritten list is in doubt")
+	}
+	must(t, lock.SetModSeqCeiling(6000))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -247,6 +248,24 @@ func (u *UIDListReader) Next() (rec UIDRecord, ok bool) {
 		u.noteLine(rec.UID)
 	}
 	return UIDRecord{}, false
+}
+
+// All yields the records that are left and, if reading fails, last the error.
+func (u *UIDListReader) All() iter.Seq2[UIDRecord, error] {
+	return func(yield func(UIDRecord, error) bool) {
+		for {
+			rec, ok := u.Next()
+			if !ok {
+				break
+			}
+			if !yield(rec, nil) {
+				return
+			}
+		}
+		if u.err != nil {
+			yield(UIDRecord{}, u.err)
+		}
+	}
 }
 
 // resolve reads a list that is out of order into memory and makes the best of

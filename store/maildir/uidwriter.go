@@ -13,7 +13,8 @@ import (
 )
 
 // ErrRewrite is wrapped when a list must be rewritten before it can be changed
-// in place: there is none, its end is damaged, or its head has no room.
+// in place: there is none, a sync of it has failed, its end is damaged, or its
+// head has no room.
 var ErrRewrite = errors.New("the list of messages must be rewritten first")
 
 // UIDListLock is dovecot-uidlist.lock, held, and with it the right to change
@@ -42,8 +43,8 @@ func (l *UIDListLock) Unlock() error { return l.unlock() }
 
 // Append adds records, ascending and above every UID in the list, and syncs
 // it. A line that a crash has cut off is removed first. Errors wrap ErrRewrite
-// when the list is missing or its end is damaged, or when a UID is not above
-// the last.
+// when the list is missing, Doubtful, or its end is damaged, or when a UID is
+// not above the last.
 //
 // After another error some of the records may be in the list, and other
 // programs may have read them: their UIDs are gone. Read the list again for
@@ -61,6 +62,9 @@ func (l *UIDListLock) Append(recs []UIDRecord) error {
 func (l *UIDListLock) append(recs []UIDRecord) error {
 	if err := l.check(); err != nil {
 		return err
+	}
+	if l.Doubtful() {
+		return ErrRewrite
 	}
 	f, err := openRegular(l.fs, uidListName, os.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -114,11 +118,39 @@ func (l *UIDListLock) writeAt(f *os.File, b []byte, at int64) error {
 	return err
 }
 
+// syncList syncs the list. After a failure the kernel takes what it could not
+// write for written, so that a later sync would say nothing of it: only a new
+// file can be believed.
 func (l *UIDListLock) syncList(f *os.File) error {
-	if err := l.step(StepListSync); err != nil {
-		return err
+	err := l.step(StepListSync)
+	if err == nil {
+		err = f.Sync()
 	}
-	return f.Sync()
+	if err != nil {
+		l.locks.doubt(l.key, true)
+	}
+	return err
+}
+
+// Doubtful reports that a sync of the list has failed: what is read of it may
+// not be on disk until it is rewritten. Append and SetModSeqCeiling refuse it
+// with ErrRewrite.
+func (l *UIDListLock) Doubtful() bool { return l.locks.isDoubtful(l.key) }
+
+// Sync makes durable what other programs have written, or an earlier process
+// before it was killed.
+func (l *UIDListLock) Sync() error {
+	f, err := openRegular(l.fs, uidListName, os.O_RDONLY)
+	if err == nil {
+		err = errors.Join(l.syncList(f), f.Close())
+	}
+	if err == nil {
+		err = l.sync(".")
+	}
+	if err != nil {
+		return fmt.Errorf("syncing the list of messages: %w", err)
+	}
+	return nil
 }
 
 // findEnd gives the offset behind the last line and the highest UID that is
@@ -182,40 +214,58 @@ func (l *UIDListLock) cutOff(f *os.File, torn []byte, end int64, last uint32) (u
 
 // Rewrite replaces the list, atomically and durably. recs must ascend, and
 // h.UIDNext lie above all of them; h.UIDNext must not be lower than what was
-// read from the old list, or UIDs come twice.
-func (l *UIDListLock) Rewrite(h UIDHeader, recs iter.Seq[UIDRecord]) error {
+// read from the old list, or UIDs come twice. The old list stays where recs
+// yields an error, which is returned.
+func (l *UIDListLock) Rewrite(h UIDHeader, recs iter.Seq2[UIDRecord, error]) error {
 	if err := h.check(); err != nil {
 		return err
 	}
 	if err := l.check(); err != nil {
 		return fmt.Errorf("rewriting the list of messages: %w", err)
 	}
-	return l.replace(uidListName, func(w io.Writer) error {
-		line := appendHeader(make([]byte, 0, 256), h)
+	written := false
+	err := l.replace(uidListName, func(w io.Writer) error {
+		err := writeLines(w, h, recs)
+		if err == nil {
+			err = l.check()
+		}
+		written = err == nil
+		return err
+	})
+	if written { // on an error the new list may be in place, but not on disk
+		l.locks.doubt(l.key, err != nil)
+	}
+	return err
+}
+
+func writeLines(w io.Writer, h UIDHeader, recs iter.Seq2[UIDRecord, error]) error {
+	line := appendHeader(make([]byte, 0, 256), h)
+	if _, err := w.Write(line); err != nil {
+		return err
+	}
+	var last uint32
+	for rec, err := range recs {
+		if err == nil {
+			err = rec.check()
+		}
+		if err != nil {
+			return err
+		}
+		if rec.UID <= last || rec.UID >= h.UIDNext {
+			return fmt.Errorf("UID %d does not lie between %d and %d", rec.UID, last, h.UIDNext)
+		}
+		last = rec.UID
+		line = appendRecord(line[:0], rec)
 		if _, err := w.Write(line); err != nil {
 			return err
 		}
-		var last uint32
-		for rec := range recs {
-			if err := rec.check(); err != nil {
-				return err
-			}
-			if rec.UID <= last || rec.UID >= h.UIDNext {
-				return fmt.Errorf("UID %d does not lie between %d and %d", rec.UID, last, h.UIDNext)
-			}
-			last = rec.UID
-			line = appendRecord(line[:0], rec)
-			if _, err := w.Write(line); err != nil {
-				return err
-			}
-		}
-		return l.check()
-	})
+	}
+	return nil
 }
 
 // SetModSeqCeiling raises the ceiling in the head, in place, and syncs the
 // list; a lower value changes nothing. Errors wrap ErrRewrite when the list is
-// missing or another program's, without room for it.
+// missing, Doubtful, or another program's, without room for it.
 func (l *UIDListLock) SetModSeqCeiling(ceiling uint64) error {
 	if err := l.setCeiling(ceiling); err != nil {
 		return fmt.Errorf("raising the mod-sequence ceiling: %w", err)
@@ -226,6 +276,9 @@ func (l *UIDListLock) SetModSeqCeiling(ceiling uint64) error {
 func (l *UIDListLock) setCeiling(ceiling uint64) error {
 	if err := l.check(); err != nil {
 		return err
+	}
+	if l.Doubtful() {
+		return ErrRewrite
 	}
 	f, err := openRegular(l.fs, uidListName, os.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) {
