@@ -10,7 +10,7 @@ import (
 
 // initialize sets up a household without a browser, for packages and automation.
 func initialize(ctx context.Context, args []string, c console) error {
-	f := newFlags("init", c)
+	f := newDataFlags("init", c)
 	where := f.places()
 	household := f.String("household", "", "the household's `name`, for people to read")
 	domain := f.String("domain", "", "the mail `domain`: the part of an address behind the @")
@@ -21,7 +21,7 @@ func initialize(ctx context.Context, args []string, c console) error {
 		return err
 	}
 	if *domain == "" || *user == "" {
-		return usageError("init: --domain and --user are needed")
+		return f.wrong("--domain and --user are needed")
 	}
 	password, err := readPassword(*file, c)
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -59,7 +61,7 @@ type console struct {
 // usageError is a fault in the words on the command line.
 type usageError string
 
-func (e usageError) Error() string { return string(e) + "; 'letterbox help' lists the commands" }
+func (e usageError) Error() string { return string(e) }
 
 // command is one word on the command line, or two ("user add").
 type command struct {
@@ -89,48 +91,100 @@ func commands() []command {
 // run does what args say and returns when it is done or ctx has ended.
 func run(ctx context.Context, args []string, c console) error {
 	if len(args) == 0 {
-		help(c.err)
-		return usageError("no command was given")
+		help(c.err, commands())
+		return usageError("no command was given; 'letterbox help' lists the commands")
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
-		help(c.out)
-		return nil
+		return helpOn(ctx, args[1:], c)
 	}
-	for words := min(2, len(args)); words > 0; words-- {
-		name := args[0]
-		if words == 2 {
-			name += " " + args[1]
+	if cmd, rest, ok := find(args); ok {
+		return cmd.run(ctx, rest, c)
+	}
+	if group := under(args[0]); len(group) > 0 {
+		help(c.err, group)
+		if len(args) == 1 {
+			return usageError(fmt.Sprintf("%q needs a second word", args[0]))
 		}
+		return usageError(fmt.Sprintf("there is no command %q", args[0]+" "+args[1]))
+	}
+	if strings.HasPrefix(args[0], "-") {
+		return usageError(fmt.Sprintf("the command comes first, and %s behind it; 'letterbox help' lists the commands", args[0]))
+	}
+	return usageError(fmt.Sprintf("there is no command %q; 'letterbox help' lists the commands", args[0]))
+}
+
+// find takes the command off the front of args.
+func find(args []string) (cmd command, rest []string, ok bool) {
+	for words := min(2, len(args)); words > 0; words-- {
+		name := strings.Join(args[:words], " ")
 		for _, cmd := range commands() {
 			if cmd.name == name {
-				return cmd.run(ctx, args[words:], c)
+				return cmd, args[words:], true
 			}
 		}
 	}
-	return usageError(fmt.Sprintf("there is no command %q", args[0]))
+	return command{}, nil, false
 }
 
-func help(w io.Writer) {
-	fmt.Fprintf(w, "Letterbox is the letterbox of a house: it receives, keeps and serves a household's mail.\n\n")
-	for _, cmd := range commands() {
-		fmt.Fprintf(w, "  letterbox %s %s\n        %s\n", cmd.name, cmd.args, cmd.summary)
+// under lists the commands whose first word is this one.
+func under(word string) []command {
+	return slices.DeleteFunc(commands(), func(cmd command) bool {
+		first, _, _ := strings.Cut(cmd.name, " ")
+		return first != word
+	})
+}
+
+// helpOn answers "help" and what stands behind it.
+func helpOn(ctx context.Context, words []string, c console) error {
+	if len(words) == 0 {
+		fmt.Fprintf(c.out, "Letterbox is the letterbox of a house: it receives, keeps and serves a household's mail.\n\n")
+		help(c.out, commands())
+		_, err := fmt.Fprintf(c.out, "\nWithout --data, the folder named by LETTERBOX_DATA is used, or else %s.\n'letterbox help' and a command tell more.\n", defaultData)
+		return err
 	}
-	fmt.Fprintf(w, "\nWithout --data, the folder named by LETTERBOX_DATA is used, or else %s.\n", defaultData)
+	if cmd, _, ok := find(words); ok {
+		return cmd.run(ctx, []string{"--help"}, c)
+	}
+	group := under(words[0])
+	if len(group) == 0 {
+		return usageError(fmt.Sprintf("there is no command %q; 'letterbox help' lists the commands", strings.Join(words, " ")))
+	}
+	help(c.out, group)
+	return nil
 }
 
-// flags are the flags of one command, with the one that all of them share.
+func help(w io.Writer, list []command) {
+	for _, cmd := range list {
+		fmt.Fprintf(w, "  %s\n        %s\n", cmd.synopsis(), cmd.summary)
+	}
+}
+
+// synopsis is how the command is written.
+func (cmd command) synopsis() string {
+	return strings.TrimRight("letterbox "+cmd.name+" "+cmd.args, " ")
+}
+
+// flags are the flags of one command.
 type flags struct {
 	*flag.FlagSet
-	data *string
+	data *string // nil for a command without a data folder
+	out  io.Writer
 }
 
 // defaultData is where packages keep the mail.
 const defaultData = "/var/lib/letterbox"
 
 func newFlags(name string, c console) flags {
-	f := flags{FlagSet: flag.NewFlagSet("letterbox "+name, flag.ContinueOnError)}
-	f.SetOutput(c.err)
+	f := flags{FlagSet: flag.NewFlagSet(name, flag.ContinueOnError), out: c.out}
+	f.SetOutput(io.Discard) // parse says what is wrong, once
+	f.Usage = func() {}
+	return f
+}
+
+// newDataFlags are the flags of a command that works on a data folder.
+func newDataFlags(name string, c console) flags {
+	f := newFlags(name, c)
 	dir := os.Getenv("LETTERBOX_DATA")
 	if dir == "" {
 		dir = defaultData
@@ -139,20 +193,52 @@ func newFlags(name string, c console) flags {
 	return f
 }
 
-// parse reads args, whose words after the flags must be as many as names, and returns those words.
-func (f flags) parse(args []string, names ...string) ([]string, error) {
-	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return nil, err
-	} else if err != nil {
-		return nil, usageError(err.Error())
+// parse reads args: flags and words in any order, the words as many as names. It returns the words.
+func (f flags) parse(args []string, names ...string) (words []string, err error) {
+	for {
+		err := f.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			f.help()
+			return nil, err
+		}
+		if err != nil {
+			return nil, f.wrong(strings.Replace(err.Error(), "flag provided but not defined: -", "there is no flag --", 1))
+		}
+		rest := f.Args()
+		if read := len(args) - len(rest); len(rest) == 0 || read > 0 && args[read-1] == "--" {
+			words = append(words, rest...)
+			break
+		}
+		words, args = append(words, rest[0]), rest[1:]
 	}
-	if f.NArg() < len(names) {
-		return nil, usageError(fmt.Sprintf("%s: %s is missing", f.Name(), names[f.NArg()]))
+	if len(words) < len(names) {
+		return nil, f.wrong(names[len(words)] + " is missing")
 	}
-	if f.NArg() > len(names) {
-		return nil, usageError(fmt.Sprintf("%s: there is no place for %q", f.Name(), f.Arg(len(names))))
+	if len(words) > len(names) {
+		return nil, f.wrong(fmt.Sprintf("there is no place for %q", words[len(names)]))
 	}
-	return f.Args(), nil
+	return words, nil
+}
+
+// wrong is a fault in the words behind the command.
+func (f flags) wrong(what string) usageError {
+	cmd, _, _ := find(strings.Fields(f.Name()))
+	return usageError(f.Name() + ": " + what + "; write " + cmd.synopsis())
+}
+
+// help tells all about the command.
+func (f flags) help() {
+	cmd, _, _ := find(strings.Fields(f.Name()))
+	help(f.out, []command{cmd})
+	fmt.Fprintln(f.out)
+	f.VisitAll(func(one *flag.Flag) {
+		kind, usage := flag.UnquoteUsage(one)
+		fmt.Fprintf(f.out, "  %s\n        %s", strings.TrimRight("--"+one.Name+" "+strings.ToUpper(kind), " "), usage)
+		if one.DefValue != "" && one.DefValue != "0" && one.DefValue != "false" {
+			fmt.Fprintf(f.out, " (otherwise %s)", one.DefValue)
+		}
+		fmt.Fprintln(f.out)
+	})
 }
 
 func showVersion(_ context.Context, args []string, c console) error {

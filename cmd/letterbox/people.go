@@ -52,7 +52,7 @@ func withClient(f flags, args []string, c console, names []string, do func(words
 }
 
 func setupCode(ctx context.Context, args []string, c console) error {
-	return withClient(newFlags("setup-code", c), args, c, nil, func(_ []string, client *control.Client) error {
+	return withClient(newDataFlags("setup-code", c), args, c, nil, func(_ []string, client *control.Client) error {
 		info, err := client.SetupCode(ctx)
 		if err != nil {
 			return err
@@ -75,7 +75,7 @@ func printSetup(w io.Writer, info control.SetupInfo) {
 }
 
 func userAdd(ctx context.Context, args []string, c console) error {
-	f := newFlags("user add", c)
+	f := newDataFlags("user add", c)
 	fullName := f.String("full-name", "", "the person's `name` as others see it")
 	file := f.passwordFile()
 	return withClient(f, args, c, []string{"NAME"}, func(words []string, client *control.Client) error {
@@ -83,12 +83,15 @@ func userAdd(ctx context.Context, args []string, c console) error {
 		if err != nil {
 			return err
 		}
-		return client.AddPerson(ctx, control.NewPerson{Name: words[0], FullName: *fullName, Password: password})
+		if err := client.AddPerson(ctx, control.NewPerson{Name: words[0], FullName: *fullName, Password: password}); err != nil {
+			return err
+		}
+		return say(c, "%s has a mailbox now.", words[0])
 	})
 }
 
 func userList(ctx context.Context, args []string, c console) error {
-	return withClient(newFlags("user list", c), args, c, nil, func(_ []string, client *control.Client) error {
+	return withClient(newDataFlags("user list", c), args, c, nil, func(_ []string, client *control.Client) error {
 		people, err := client.People(ctx)
 		if err != nil {
 			return err
@@ -106,25 +109,31 @@ func userList(ctx context.Context, args []string, c console) error {
 }
 
 func userPasswd(ctx context.Context, args []string, c console) error {
-	f := newFlags("user passwd", c)
+	f := newDataFlags("user passwd", c)
 	file := f.passwordFile()
 	return withClient(f, args, c, []string{"NAME"}, func(words []string, client *control.Client) error {
 		password, err := readPassword(*file, c)
 		if err != nil {
 			return err
 		}
-		return client.SetPassword(ctx, words[0], password)
+		if err := client.SetPassword(ctx, words[0], password); err != nil {
+			return err
+		}
+		return say(c, "%s has a new password.", words[0])
 	})
 }
 
 func userRemove(ctx context.Context, args []string, c console) error {
-	return withClient(newFlags("user remove", c), args, c, []string{"NAME"}, func(words []string, client *control.Client) error {
-		return client.RemovePerson(ctx, words[0])
+	return withClient(newDataFlags("user remove", c), args, c, []string{"NAME"}, func(words []string, client *control.Client) error {
+		if err := client.RemovePerson(ctx, words[0]); err != nil {
+			return err
+		}
+		return say(c, "%s has no mailbox any more; the mail is set aside in the data folder.", words[0])
 	})
 }
 
 func deviceAdd(ctx context.Context, args []string, c console) error {
-	return withClient(newFlags("device add", c), args, c, []string{"PERSON", "DEVICE"}, func(words []string, client *control.Client) error {
+	return withClient(newDataFlags("device add", c), args, c, []string{"PERSON", "DEVICE"}, func(words []string, client *control.Client) error {
 		d, err := client.AddDevice(ctx, words[0], words[1])
 		if err != nil {
 			return err
@@ -135,7 +144,7 @@ func deviceAdd(ctx context.Context, args []string, c console) error {
 }
 
 func deviceList(ctx context.Context, args []string, c console) error {
-	return withClient(newFlags("device list", c), args, c, []string{"PERSON"}, func(words []string, client *control.Client) error {
+	return withClient(newDataFlags("device list", c), args, c, []string{"PERSON"}, func(words []string, client *control.Client) error {
 		devices, err := client.Devices(ctx, words[0])
 		if err != nil {
 			return err
@@ -149,9 +158,18 @@ func deviceList(ctx context.Context, args []string, c console) error {
 }
 
 func deviceRevoke(ctx context.Context, args []string, c console) error {
-	return withClient(newFlags("device revoke", c), args, c, []string{"PERSON", "DEVICE"}, func(words []string, client *control.Client) error {
-		return client.RevokeDevice(ctx, words[0], words[1])
+	return withClient(newDataFlags("device revoke", c), args, c, []string{"PERSON", "DEVICE"}, func(words []string, client *control.Client) error {
+		if err := client.RevokeDevice(ctx, words[0], words[1]); err != nil {
+			return err
+		}
+		return say(c, "The password of %q is void.", words[1])
 	})
+}
+
+// say tells what was done.
+func say(c console, format string, args ...any) error {
+	_, err := fmt.Fprintf(c.out, format+"\n", args...)
+	return err
 }
 
 func (f flags) passwordFile() *string {

@@ -36,7 +36,7 @@ func (p places) config() config.Config {
 }
 
 func serve(ctx context.Context, args []string, c console) error {
-	f := newFlags("serve", c)
+	f := newDataFlags("serve", c)
 	where := f.places()
 	verbose := f.Bool("verbose", false, "log what each connection does")
 	if _, err := f.parse(args); err != nil {
