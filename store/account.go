@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strings"
 	"sync"
 
@@ -22,7 +23,7 @@ type Account struct {
 
 	mu     sync.Mutex // guards the list of mailboxes on disk and what follows
 	closed bool
-	open   map[string]*Mailbox // by canonical name, also those that linger unused
+	open   map[string]*Mailbox // by canonical name, also those that linger unused; those without a name any more by one that none can have
 }
 
 // Watch wakes ch after every change of the list of mailboxes and of any mailbox
@@ -56,16 +57,36 @@ func (a *Account) acquire(name string) (*Mailbox, error) {
 		return nil, err
 	}
 	m := a.open[canonical]
-	if m == nil || m.usable() != nil { // nobody can use that one any more
+	if m == nil || !m.dir().InPlace() || m.usable() != nil { // nobody can use that one any more
 		folder, err := a.root.Folder(canonical)
 		if err != nil {
 			return nil, folderError(err, name)
 		}
-		m = &Mailbox{a: a, id: a.s.ids.Add(1), name: canonical, folder: folder}
-		a.open[canonical] = m
+		m = a.adopt(canonical, folder)
 	}
 	m.refs++
 	return m, nil
+}
+
+// adopt returns the Mailbox of a folder. Where another program has renamed it
+// while it was open, that is the one open under the old name: two Mailboxes on
+// one folder would spoil each other's index. The caller holds mu.
+func (a *Account) adopt(name string, folder *maildir.Folder) *Mailbox {
+	for old, m := range a.open {
+		if m.usable() == nil && m.dir().Same(folder) {
+			delete(a.open, old)
+			m.renamed(name, folder)
+			a.open[name] = m
+			a.watchers.wake()
+			return m
+		}
+	}
+	m := &Mailbox{a: a, id: a.s.ids.Add(1), name: name, folder: folder}
+	if was := a.open[name]; was != nil {
+		a.open[fmt.Sprintf("%s\x00%d", name, was.id)] = was // for who still has it open
+	}
+	a.open[name] = m
+	return m
 }
 
 // find returns the name a mailbox has on disk. The caller holds mu.
@@ -116,9 +137,7 @@ func (a *Account) forget(m *Mailbox) error {
 	if m.refs > 0 {
 		return nil
 	}
-	if a.open[m.name] == m {
-		delete(a.open, m.name)
-	}
+	maps.DeleteFunc(a.open, func(_ string, o *Mailbox) bool { return o == m })
 	return m.shut(ErrClosed)
 }
 

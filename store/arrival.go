@@ -236,7 +236,15 @@ func (m *Mailbox) placeFiles(lock *maildir.UIDListLock, as []*arrival, saved tim
 	if err := m.folder.SyncCur(); err != nil {
 		return err
 	}
-	return m.saveExtra(flags)
+	if err := m.saveExtra(flags); err != nil {
+		return err
+	}
+	// A folder that another program removes takes what is in it along. Only if it
+	// was still there when the message was, the message was in it.
+	if !m.folder.InPlace() {
+		return fmt.Errorf("%w: another program removed or renamed %s", ErrNoMailbox, m.name)
+	}
+	return nil
 }
 
 // appendLines adds to dovecot-uidlist, durably, writing it anew first where its

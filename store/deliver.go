@@ -38,12 +38,34 @@ func (s *Store) Deliver(ctx context.Context, in *Incoming, to []Target) (err err
 		}
 		ds = append(ds, d)
 	}
-	for _, d := range ds {
-		if err := d.m.place(ctx, d.a); err != nil {
-			return err
+	for i := range ds {
+		if err := s.placeDelivery(ctx, in, to[i], now, &ds[i]); err != nil {
+			return fmt.Errorf("delivering to %s: %w", to[i].Person, err)
 		}
 	}
 	return nil
+}
+
+// deliveryTries bounds how often a mailbox may go away under a delivery.
+const deliveryTries = 3
+
+// placeDelivery places a message. Where the mailbox was deleted or replaced
+// meanwhile, it begins again: in INBOX, unless there is one of that name again.
+func (s *Store) placeDelivery(ctx context.Context, in *Incoming, t Target, now time.Time, d *delivery) error {
+	for try := 1; ; try++ {
+		err := d.m.place(ctx, d.a)
+		if err == nil || try == deliveryTries || !errors.Is(err, ErrNoMailbox) && !errors.Is(err, ErrClosed) {
+			return err
+		}
+		again, perr := s.prepareDelivery(in, t, now)
+		if perr != nil {
+			return perr
+		}
+		if cerr := d.close(true); cerr != nil {
+			s.log.Debug("discarding a message in a mailbox that is gone", "person", t.Person, "err", cerr)
+		}
+		*d = again
+	}
 }
 
 type delivery struct {
@@ -51,22 +73,29 @@ type delivery struct {
 	a *arrival
 }
 
+// prepareDelivery writes a message into the mailbox's tmp/, or into that of INBOX
+// where the mailbox goes away meanwhile.
 func (s *Store) prepareDelivery(in *Incoming, t Target, now time.Time) (delivery, error) {
 	a, err := s.Account(t.Person)
 	if err != nil {
 		return delivery{}, err
 	}
-	m, err := a.openForDelivery(t.Mailbox)
-	if err != nil {
-		return delivery{}, err
-	}
-	w, err := m.receive(in, t.Header, now)
-	if err != nil {
+	for try := 1; ; try++ {
+		m, err := a.openForDelivery(t.Mailbox)
+		if err != nil {
+			return delivery{}, err
+		}
+		w, err := m.receive(in, t.Header, now)
+		if err == nil {
+			w.names = t.Flags
+			return delivery{m, w}, nil
+		}
+		gone := m.usable() != nil || !m.dir().InPlace()
 		m.release()
-		return delivery{}, err
+		if !gone || try == deliveryTries {
+			return delivery{}, err
+		}
 	}
-	w.names = t.Flags
-	return delivery{m, w}, nil
 }
 
 func (d delivery) close(discard bool) error {
@@ -84,10 +113,15 @@ func (a *Account) openForDelivery(name string) (*Mailbox, error) {
 	if name == "" {
 		name = inbox
 	}
-	m, err := a.acquire(name)
+	m, err := a.openUnseen(name)
 	if err != nil && name != inbox && (errors.Is(err, ErrNoMailbox) || errors.Is(err, ErrBadName)) {
-		m, err = a.acquire(inbox)
+		return a.openUnseen(inbox)
 	}
+	return m, err
+}
+
+func (a *Account) openUnseen(name string) (*Mailbox, error) {
+	m, err := a.acquire(name)
 	if err != nil {
 		return nil, err
 	}

@@ -235,13 +235,14 @@ func (a *Account) explainMissing(name string, missing error) error {
 func (m *Mailbox) remove() error {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
-	if err := m.a.root.Remove(m.name); err != nil {
+	err := m.a.root.Remove(m.name)
+	if err != nil && m.folder.InPlace() {
 		return err
 	}
 	m.mu.Lock()
 	m.err = fmt.Errorf("%w: %s was deleted", ErrNoMailbox, m.name)
 	m.mu.Unlock()
-	return nil
+	return err
 }
 
 // Rename gives a mailbox and those below it another name; who has them open
@@ -274,28 +275,29 @@ func (a *Account) Rename(from, to string) error {
 		}
 		delete(a.open, name)
 		a.open[to+rest] = m
-		m.renamed(to + rest)
+		folder, err := a.root.Folder(to + rest)
+		if err != nil {
+			a.s.log.Warn("opening a renamed mailbox", "mailbox", to+rest, "err", err)
+		}
+		m.renamed(to+rest, folder)
 	}
 	a.watchers.wake()
 	return nil
 }
 
-// renamed fits an open mailbox to its new name. The caller holds a.mu.
-func (m *Mailbox) renamed(name string) {
+// renamed fits an open mailbox to its new name; folder is it under that name, nil
+// if it could not be opened. The caller holds a.mu.
+func (m *Mailbox) renamed(name string, folder *maildir.Folder) {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
-	folder, err := m.a.root.Folder(name)
 	m.a.s.notifier.removeMailbox(m)
 	m.mu.Lock()
 	m.name = name
-	if err == nil {
+	if folder != nil {
 		m.retired = append(m.retired, m.folder)
 		m.folder = folder
 	}
 	m.mu.Unlock()
-	if err != nil {
-		m.a.s.log.Warn("opening a renamed mailbox", "mailbox", name, "err", err)
-	}
 	if m.loaded {
 		m.a.s.notifier.addMailbox(m)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -148,23 +149,28 @@ func (in *Incoming) Close() error {
 // program starts was never acknowledged.
 type spool struct{ dir string }
 
+const spoolPrefix = "in-"
+
 func openSpool(dir string) (*spool, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	old, err := filepath.Glob(filepath.Join(dir, "in-*"))
+	old, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range old {
-		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if !strings.HasPrefix(f.Name(), spoolPrefix) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, f.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("cleaning the spool: %w", err)
 		}
 	}
 	return &spool{dir}, nil
 }
 
-func (s *spool) create() (*os.File, error) { return os.CreateTemp(s.dir, "in-") }
+func (s *spool) create() (*os.File, error) { return os.CreateTemp(s.dir, spoolPrefix) }
 
 func (s *spool) remove(f *os.File) error {
 	if err := os.Remove(f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {

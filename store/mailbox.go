@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -285,11 +286,24 @@ func (m *Mailbox) loadOnce() error {
 		return err
 	}
 	if err := m.load(); err != nil {
-		return folderError(err, m.name)
+		return errors.Join(folderError(err, m.name), m.unload())
 	}
 	m.loaded = true
 	m.a.s.notifier.addMailbox(m)
 	return nil
+}
+
+// unload gives back what a load that went wrong has opened.
+func (m *Mailbox) unload() error {
+	m.mu.Lock()
+	x := m.x
+	m.x = nil
+	m.mu.Unlock()
+	m.mark = maildir.Mark{}
+	if x == nil {
+		return nil
+	}
+	return x.Close(signature{}, false)
 }
 
 // load opens the index, recovers what a crash left undone and compares with the files.
@@ -326,7 +340,11 @@ func (m *Mailbox) shut(reason error) error {
 	}
 	m.down = true
 	if m.x != nil && !m.settled && m.usable() == nil {
-		if err := m.sync(true); err != nil { // so that the next opening need not look
+		// So that the next opening need not look. While another program is busy in
+		// the folder it will have to: nobody waits for that here.
+		soon, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := m.syncWith(soon); err != nil {
 			m.a.s.log.Debug("closing a mailbox", "mailbox", m.name, "err", err)
 		}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,6 +41,8 @@ type Store struct {
 	ids      atomic.Uint64 // of mailboxes
 	idle     idleList
 	notifier *notifier
+
+	making sync.Mutex // held while an account is made or removed
 
 	mu       sync.Mutex // guards what follows
 	closed   bool
@@ -152,6 +155,8 @@ func (s *Store) CreateAccount(person string) error {
 	if err := checkPerson(person); err != nil {
 		return err
 	}
+	s.making.Lock()
+	defer s.making.Unlock()
 	dir := s.accountDir(person)
 	if _, err := os.Lstat(dir); err == nil {
 		return nil
@@ -194,33 +199,48 @@ func (s *Store) buildAccount(dir string) (err error) {
 }
 
 // RemoveAccount takes a person's mail out of service. Nothing is deleted: it
-// lies under mail/.removed from then on.
+// lies under mail/.removed from then on. Who has a mailbox of it open gets ErrClosed.
 func (s *Store) RemoveAccount(person string) error {
 	if err := checkPerson(person); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	a := s.accounts[person]
-	delete(s.accounts, person)
-	s.mu.Unlock()
+	s.making.Lock()
+	defer s.making.Unlock()
+	aside := filepath.Join(s.dir, ".removed")
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		return diskError(err)
+	}
+	to := filepath.Join(aside, fmt.Sprintf("%s-%d-%s", person, s.clock.now().Unix(), rand.Text()[:8]))
+	a, err := s.moveAccount(person, to)
+	if err != nil {
+		return err
+	}
 	if a != nil {
 		if err := a.close(); err != nil {
 			s.log.Warn("closing a removed account", "person", person, "err", err)
 		}
 	}
-	aside := filepath.Join(s.dir, ".removed")
-	if err := os.MkdirAll(aside, 0o700); err != nil {
-		return diskError(err)
+	return diskError(errors.Join(atomicfile.SyncDir(aside), atomicfile.SyncDir(s.dir)))
+}
+
+// moveAccount moves a person's directory and forgets the account, which may be
+// open, in one: nobody opens it in between.
+func (s *Store) moveAccount(person, to string) (*Account, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
 	}
-	to := filepath.Join(aside, fmt.Sprintf("%s-%d", person, s.clock.now().UnixNano()))
 	err := os.Rename(filepath.Join(s.dir, person), to)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s", ErrNoAccount, person)
+		return nil, fmt.Errorf("%w: %s", ErrNoAccount, person)
 	}
 	if err != nil {
-		return diskError(err)
+		return nil, diskError(err)
 	}
-	return diskError(errors.Join(atomicfile.SyncDir(aside), atomicfile.SyncDir(s.dir)))
+	a := s.accounts[person]
+	delete(s.accounts, person)
+	return a, nil
 }
 
 // Account returns a person's mailboxes; ErrNoAccount if there are none.

@@ -38,7 +38,12 @@ func (m *Mailbox) sync(force bool) error {
 			return nil
 		}
 	}
-	lock, err := m.lockList(context.Background())
+	return m.syncWith(context.Background())
+}
+
+// syncWith is sync that always looks, and waits for the list's lock until ctx ends.
+func (m *Mailbox) syncWith(ctx context.Context) error {
+	lock, err := m.lockList(ctx)
 	if errors.Is(err, ErrReadOnlyDisk) && m.loaded {
 		return nil // nobody else can change anything either, and what is known can be read on
 	}

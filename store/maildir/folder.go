@@ -59,6 +59,24 @@ func (f *Folder) Name() string { return f.name }
 // for messages to people; access goes through FS.
 func (f *Folder) Path() string { return filepath.Join(f.root.path, f.dir) }
 
+// Same reports whether both are one directory, whatever names they were opened by.
+func (f *Folder) Same(other *Folder) bool {
+	a, errA := f.fs.Stat(".")
+	b, errB := other.fs.Stat(".")
+	return errA == nil && errB == nil && os.SameFile(a, b)
+}
+
+// InPlace reports whether the folder still lies where it was opened: nobody
+// has renamed or removed it. After an error it says that it does not.
+func (f *Folder) InPlace() bool {
+	here, err := f.fs.Stat(".")
+	if err != nil {
+		return false
+	}
+	there, err := f.root.fs.Stat(f.dir)
+	return err == nil && os.SameFile(here, there)
+}
+
 // FS is the folder's directory, confined, for caches.
 func (f *Folder) FS() *os.Root { return f.fs }
 

@@ -269,7 +269,7 @@ func (r *Root) stageFolder(staged string) error {
 
 // Remove removes a folder with its messages, durably, but not the folders
 // below it. INBOX cannot be removed (ErrBadName). fs.ErrNotExist when it is
-// not there.
+// not there. Files that cannot be removed now go when the tree is opened.
 func (r *Root) Remove(name string) error {
 	dir, canonical, err := r.find(name)
 	if err != nil {
@@ -282,12 +282,10 @@ func (r *Root) Remove(name string) error {
 	if err == nil {
 		err = r.sync(".")
 	}
-	if err == nil {
-		err = r.clearRemoved()
-	}
 	if err != nil {
 		return fmt.Errorf("removing the folder %q: %w", canonical, err)
 	}
+	_ = r.clearRemoved() // the folder is gone, its files only take room
 	return nil
 }
 

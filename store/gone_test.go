@@ -1,0 +1,167 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"letterbox/store/maildir"
+)
+
+// openHooked opens a store in memory for ann whose steps call the hook that is set.
+func openHooked(t *testing.T) (s *Store, dir string, hook *atomic.Pointer[func(string) error]) {
+	t.Helper()
+	hook = &atomic.Pointer[func(string) error]{}
+	dir = fastDir(t)
+	s, err := Open(dir, Options{step: func(name string) error {
+		if h := hook.Load(); h != nil {
+			return (*h)(name)
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		hook.Store(nil)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.CreateAccount("ann"); err != nil {
+		t.Fatal(err)
+	}
+	return s, dir, hook
+}
+
+// once returns a hook that does something before the first step of a name.
+func once(step string, do func() error) *func(string) error {
+	var done atomic.Bool
+	h := func(name string) error {
+		if name == step && done.CompareAndSwap(false, true) {
+			return do()
+		}
+		return nil
+	}
+	return &h
+}
+
+func messages(t *testing.T, s *Store, name string) int {
+	t.Helper()
+	st, err := account(t, s).Status(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.Messages
+}
+
+// TestDeliveryToMailboxThatGoes deletes the mailbox at every step of a delivery, by
+// IMAP and as Dovecot does: the message is in INBOX then, or went with the mailbox
+// after it was delivered.
+func TestDeliveryToMailboxThatGoes(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{maildir.StepTempCreate, maildir.StepTempWrite, maildir.StepTempSync} {
+		t.Run("deleted before "+step, func(t *testing.T) {
+			t.Parallel()
+			s, _, hook := openHooked(t)
+			deliver(t, s, "Archive", text(0))
+			hook.Store(once(step, func() error { return account(t, s).Delete("Archive") }))
+			deliver(t, s, "Archive", text(1))
+			if n := messages(t, s, "INBOX"); n != 1 {
+				t.Errorf("INBOX has %d messages", n)
+			}
+		})
+	}
+	for _, step := range []string{maildir.StepTempSync, maildir.StepLock, maildir.StepPlace, maildir.StepListAppend, maildir.StepListSync, maildir.StepSyncDir} {
+		t.Run("trashed before "+step, func(t *testing.T) {
+			t.Parallel()
+			s, dir, hook := openHooked(t)
+			deliver(t, s, "Archive", text(0))
+			root := filepath.Join(dir, "mail", "ann", "Maildir")
+			hook.Store(once(step, func() error {
+				return os.Rename(filepath.Join(root, ".Archive"), filepath.Join(root, "..DOVECOT-TRASHED"))
+			}))
+			deliver(t, s, "Archive", text(1))
+			if n := messages(t, s, "INBOX"); n != 1 {
+				t.Errorf("INBOX has %d messages", n)
+			}
+		})
+	}
+}
+
+// A mailbox whose removal went wrong half-way takes no mail any more.
+func TestDeliveryAfterHalfARemoval(t *testing.T) {
+	t.Parallel()
+	s, _, hook := openHooked(t)
+	mailbox(t, s, "Archive") // open while it goes
+	broken := errors.New("the card is broken")
+	hook.Store(once(maildir.StepSyncDir, func() error { return broken }))
+	if err := account(t, s).Delete("Archive"); !errors.Is(err, broken) {
+		t.Fatalf("deleted: %v", err)
+	}
+	deliver(t, s, "Archive", text(1))
+	if n := messages(t, s, "INBOX"); n != 1 {
+		t.Errorf("INBOX has %d messages", n)
+	}
+}
+
+// A folder that another program renames while it is open stays one mailbox.
+func TestRenamedByOthersWhileOpen(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	s := open(t, dir)
+	deliver(t, s, "Archive", text(0))
+	m := mailbox(t, s, "Archive")
+	root := filepath.Join(dir, "mail", "ann", "Maildir")
+	if err := os.Rename(filepath.Join(root, ".Archive"), filepath.Join(root, ".Cellar")); err != nil {
+		t.Fatal(err)
+	}
+	if again := mailbox(t, s, "Cellar"); again != m {
+		t.Error("there are two of it")
+	}
+	deliver(t, s, "Cellar", text(1))
+	if n := len(m.UIDs(nil)); n != 2 || m.Name() != "Cellar" {
+		t.Errorf("%s has %d messages", m.Name(), n)
+	}
+	if err := account(t, s).Create("Archive", ""); err != nil {
+		t.Fatal(err)
+	}
+	if n := messages(t, s, "Archive"); n != 0 {
+		t.Errorf("the new one has %d messages", n)
+	}
+}
+
+func TestRemoveAccountInUse(t *testing.T) {
+	t.Parallel()
+	s := open(t, fastDir(t))
+	deliver(t, s, "", text(0))
+	m := mailbox(t, s, "INBOX")
+	msg, err := m.Message(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer msg.Close()
+	if err := s.RemoveAccount("ann"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Message(1); !errors.Is(err, ErrClosed) {
+		t.Errorf("reading: %v", err)
+	}
+	if _, _, err := m.StoreFlags([]UID{1}, AddFlags, Seen, 0); !errors.Is(err, ErrClosed) {
+		t.Errorf("changing: %v", err)
+	}
+	if _, err := msg.ReadAt(make([]byte, 4), 0); err != nil {
+		t.Errorf("an open message: %v", err)
+	}
+	if err := s.RemoveAccount("ann"); !errors.Is(err, ErrNoAccount) {
+		t.Errorf("removed twice: %v", err)
+	}
+	if err := s.CreateAccount("ann"); err != nil {
+		t.Fatal(err)
+	}
+	if n := messages(t, s, "INBOX"); n != 0 {
+		t.Errorf("the new INBOX has %d messages", n)
+	}
+}
