@@ -54,6 +54,7 @@ var storeFaults = []struct {
 	{store.ErrInboxUndeletable, imap.ResponseCodeCannot},
 	{store.ErrOverQuota, imap.ResponseCodeOverQuota},
 	{store.ErrDiskFull, imap.ResponseCodeUnavailable},
+	{store.ErrReadOnlyDisk, imap.ResponseCodeUnavailable},
 	{store.ErrTooManyKeywords, imap.ResponseCodeLimit},
 	{store.ErrTooManyMailboxes, imap.ResponseCodeLimit},
 	{store.ErrSubscriptionLimit, imap.ResponseCodeLimit},
