@@ -22,6 +22,9 @@ import (
 const (
 	staleList          = 2 * time.Minute  // dovecot-uidlist and dovecot-keywords
 	staleSubscriptions = 30 * time.Second // subscriptions
+
+	// staleEmpty is for a lock that names nobody: whoever takes one says at once who it is, so that this one was left by a power cut.
+	staleEmpty = 2 * time.Second
 )
 
 // ErrLocked is wrapped when another program held a lock until the context
@@ -217,8 +220,12 @@ func (w *staleWatch) isStale(lock fs.FileInfo, file FileStamp) bool {
 	if stamp := stampOf(lock); stamp != w.lock || file != w.file || w.unchangedAt.IsZero() {
 		w.lock, w.file, w.unchangedAt = stamp, file, now
 	}
+	watched := w.stale
+	if lock.Size() == 0 {
+		watched = staleEmpty
+	}
 	changed := max(lock.ModTime().UnixNano(), file.ModTime)
-	return now.Sub(w.unchangedAt) > w.stale || now.UnixNano()-changed > int64(w.stale)
+	return now.Sub(w.unchangedAt) > watched || now.UnixNano()-changed > int64(w.stale)
 }
 
 // ownerDead reports whether the lock names a process of this machine that is

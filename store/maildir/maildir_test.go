@@ -373,6 +373,24 @@ func TestLockKeepsOthersOut(t *testing.T) {
 	}
 }
 
+// After a power cut a lock may be there without its text. Nobody waits two minutes for it.
+func TestEmptyLockIsNobodys(t *testing.T) {
+	t.Parallel()
+	f := openFolder(t, openTree(t, Options{}), "INBOX")
+	path := filepath.Join(f.Path(), "dovecot-uidlist.lock")
+	must(t, os.WriteFile(path, nil, 0o600))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.LockUIDList(ctx); !errors.Is(err, ErrLocked) {
+		t.Errorf("an empty lock at once: %v", err) // its maker may be about to write
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), staleList/4)
+	defer cancel()
+	lock, err := f.LockUIDList(ctx)
+	must(t, err)
+	must(t, lock.Unlock())
+}
+
 // Goroutines take turns without the file system.
 func TestLockTurns(t *testing.T) {
 	t.Parallel()
