@@ -79,13 +79,20 @@ func (e *loginExchange) Next(response []byte) (challenge []byte, done bool, err 
 
 // signIn asks the Directory, which takes its time after failures.
 func (s *session) signIn(login, password string) error {
-	person, err := s.server.options.Directory.SignIn(s.peer.ctx, login, password, s.peer.addr.Addr())
-	if err != nil {
-		return s.signInFailed(login, err)
+	for {
+		disconnects := s.server.disconnects.Load()
+		person, err := s.server.options.Directory.SignIn(s.peer.ctx, login, password, s.peer.addr.Addr())
+		s.peer.signedIn(person)
+		if err != nil {
+			return s.signInFailed(login, err)
+		}
+		if disconnects == s.server.disconnects.Load() {
+			s.person = person
+			break
+		}
+		// Somebody's right has ended since the password was checked, and Disconnect did not know yet whose connection this is.
 	}
-	s.person = person
-	s.peer.signedIn(person)
-	s.peer.log.Debug("signed in", "person", person, "tls", s.peer.tlsName())
+	s.peer.log.Debug("signed in", "person", s.person, "tls", s.peer.tlsName())
 	return nil
 }
 

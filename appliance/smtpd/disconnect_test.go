@@ -1,6 +1,12 @@
 package smtpd
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+)
 
 const annsPlain = "AUTH PLAIN AGFubgBhbm4gc2VjcmV0\r\n" // ann, ann secret
 
@@ -38,4 +44,30 @@ func TestDisconnectLetsMessagesFinish(t *testing.T) {
 	if got := u.room.deliveries(); len(got) != 1 {
 		t.Errorf("%d messages were delivered, want 1", len(got))
 	}
+}
+
+// A changing house is one whose people get another password while an old one is being checked.
+type changing struct {
+	house
+	checks  atomic.Int32
+	changed func()
+}
+
+func (h *changing) SignIn(ctx context.Context, login, password string, peer netip.Addr) (string, error) {
+	if h.checks.Add(1) > 1 {
+		return "", errors.New("wrong password")
+	}
+	defer h.changed()
+	return h.house.SignIn(ctx, login, password, peer)
+}
+
+// TestDisconnectDuringSignIn: a password that is void before its owner is known here signs nobody in.
+func TestDisconnectDuringSignIn(t *testing.T) {
+	t.Parallel()
+	h := &changing{}
+	u := start(t, "submission", func(o *Options) { o.PlaintextOnLoopback, o.Directory = true, h })
+	h.changed = func() { u.Disconnect("ann") }
+	c := dialRaw(t, u.addr)
+	c.ask(annsPlain, "535")
+	c.ask("MAIL FROM:<ann@example.org>\r\n", "530")
 }

@@ -9,7 +9,7 @@ import (
 // Limits of what is kept of a header.
 const (
 	maxFieldName = 64       // longer names are none that matter here
-	maxFrom      = 64 << 10 // octets of all From fields together
+	maxAuthors   = 64 << 10 // octets of all fields together that name authors
 	maxHops      = 100      // Received fields, RFC 5321, 6.3
 )
 
@@ -21,13 +21,15 @@ type headerScan struct {
 	out        []byte // passed on at the end of each Write
 	state      headerState
 	name       []byte // of the field, or what may become one, held back
+	begun      bool   // a line has been seen
+	orphan     bool   // the first line is folded, so that it belongs to no field of the message
 	drop       bool   // the field is left out
-	keepFrom   bool   // the field is a From
+	keep       bool   // the field names authors
 	received   int
 	has        map[string]bool // names of single fields that were seen: from, date, message-id
-	from       [][]byte        // bodies of From fields, folded lines joined
-	fromLength int
-	fromLong   bool // From fields are longer than maxFrom
+	authors    [][]byte        // bodies of the fields that say who wrote or sent the message, folded lines joined
+	authorsLen int
+	tooLong    bool // those fields are longer than maxAuthors
 }
 
 type headerState int
@@ -55,7 +57,7 @@ func (h *headerScan) Write(b []byte) (int, error) {
 		case h.state == afterBody:
 			h.out = append(h.out, b[i:]...)
 			i = len(b)
-		case h.state == inField && !h.keepFrom:
+		case h.state == inField && !h.keep:
 			i += h.restOfLine(b[i:])
 		default:
 			h.octet(b[i])
@@ -128,6 +130,8 @@ func (h *headerScan) startLine(c byte) {
 		h.state = afterBody
 	case ' ', '\t': // a folded line belongs to the field before
 		h.state = inField
+		h.orphan = h.orphan || !h.begun
+		h.begun = true
 		h.fieldOctet(c)
 	default:
 		h.state = inName
@@ -141,9 +145,9 @@ func (h *headerScan) nameOctet(c byte) {
 		h.name = append(h.name, c)
 		return
 	}
-	name := ""
-	if c == ':' {
-		name = strings.ToLower(strings.TrimRight(string(h.name), " \t"))
+	name := strings.ToLower(strings.TrimRight(string(h.name), " \t"))
+	if c != ':' && len(name) == len(h.name) {
+		name = "" // no field, or one with a long name; but blanks before the colon may be many
 	}
 	h.field(name)
 	if !h.drop {
@@ -160,15 +164,17 @@ func (h *headerScan) nameOctet(c byte) {
 
 // field begins a field; the empty name is a line that is none.
 func (h *headerScan) field(name string) {
+	h.begun = true
 	h.drop = h.dropBcc && (name == "bcc" || name == "resent-bcc") // RFC 5322, 3.6.3
-	h.keepFrom = name == "from"
+	h.keep = false
 	switch name {
 	case "received":
 		h.received++
-	case "from":
+	case "from", "sender", "resent-from", "resent-sender": // RFC 5322, 3.6.2 and 3.6.6
 		h.has[name] = true
-		if h.keepFromOctets(1) { // an empty field costs an octet too, so that their number is bounded
-			h.from = append(h.from, nil)
+		h.keep = true
+		if h.count() { // an empty field costs an octet too, so that their number is bounded
+			h.authors = append(h.authors, nil)
 		}
 	case "date", "message-id":
 		h.has[name] = true
@@ -182,19 +188,23 @@ func (h *headerScan) fieldOctet(c byte) {
 	}
 	if c == '\n' {
 		h.state = atLine
+	}
+	if !h.keep || !h.count() {
 		return
 	}
-	if h.keepFrom && c != '\r' && h.keepFromOctets(1) {
-		last := len(h.from) - 1
-		h.from[last] = append(h.from[last], c)
+	body := &h.authors[len(h.authors)-1]
+	if c == '\n' {
+		*body = bytes.TrimSuffix(*body, []byte{'\r'}) // a CR elsewhere stays, and cannot be understood
+		return
 	}
+	*body = append(*body, c)
 }
 
-// keepFromOctets counts what is kept of From fields.
-func (h *headerScan) keepFromOctets(n int) bool {
-	h.fromLength += n
-	if h.fromLength > maxFrom {
-		h.fromLong, h.keepFrom = true, false
+// count counts an octet of what is kept, if there is room for it.
+func (h *headerScan) count() bool {
+	h.authorsLen++
+	if h.authorsLen > maxAuthors {
+		h.tooLong, h.keep = true, false
 	}
-	return !h.fromLong
+	return !h.tooLong
 }

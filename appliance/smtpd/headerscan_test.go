@@ -34,7 +34,7 @@ func TestHeaderScan(t *testing.T) {
 				if string(out) != test.out {
 					t.Errorf("in steps of %d:\ngot  %q\nwant %q", step, out, test.out)
 				}
-				if from := string(bytes.Join(h.from, []byte("|"))); from != test.from {
+				if from := string(bytes.Join(h.authors, []byte("|"))); from != test.from {
 					t.Errorf("in steps of %d: From %q", step, from)
 				}
 			}
@@ -63,18 +63,18 @@ func scan(t *testing.T, in []byte, step int) ([]byte, *headerScan) {
 func TestHeaderScanIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, header := range map[string]string{
-		"empty": strings.Repeat("From:\r\n", 2*maxFrom),
+		"empty": strings.Repeat("From:\r\n", 2*maxAuthors),
 		"long":  strings.Repeat("From: "+strings.Repeat("x", 1000)+"\r\n", 200),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, h := scan(t, []byte(header), 4096)
 			total := 0
-			for _, f := range h.from {
+			for _, f := range h.authors {
 				total += len(f)
 			}
-			if !h.fromLong || total > maxFrom || len(h.from) > maxFrom+1 {
-				t.Errorf("kept %d octets in %d fields", total, len(h.from))
+			if !h.tooLong || total > maxAuthors || len(h.authors) > maxAuthors+1 {
+				t.Errorf("kept %d octets in %d fields", total, len(h.authors))
 			}
 		})
 	}

@@ -19,6 +19,9 @@ const (
 	writeTime     = 5 * time.Minute // to take an answer
 	handshakeTime = time.Minute
 	goodbyeTime   = 5 * time.Second
+
+	// signInTime is how long a submission connection lasts on which nobody has signed in, whatever it says: places are few.
+	signInTime = 5 * time.Minute
 )
 
 // flushSize is how many bytes of answers wait for the moment at which the server has nothing to do but read.
@@ -26,6 +29,7 @@ const flushSize = 4 << 10
 
 var (
 	errIdle     = errors.New("the peer was silent for too long")
+	errNobodyIn = errors.New("nobody signed in for too long")
 	errShutdown = errors.New("the server shuts down")
 	errSignOut  = errors.New("the person may not be signed in any longer")
 )
@@ -39,6 +43,7 @@ type peer struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	log    *slog.Logger
+	begun  time.Time
 	tls    *tls.ConnectionState // nil in plaintext
 	out    bytes.Buffer         // answers not yet sent
 
@@ -53,7 +58,7 @@ type peer struct {
 
 func newPeer(s *Server, c net.Conn) *peer {
 	ctx, cancel := context.WithCancel(s.ctx)
-	p := &peer{server: s, raw: c, conn: c, ctx: ctx, cancel: cancel}
+	p := &peer{server: s, raw: c, conn: c, ctx: ctx, cancel: cancel, begun: time.Now()}
 	if tcp, ok := c.RemoteAddr().(*net.TCPAddr); ok {
 		ap := tcp.AddrPort()
 		p.addr = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
@@ -105,7 +110,7 @@ func (p *peer) startTLS(config *tls.Config) error {
 	return nil
 }
 
-// Read reads from the peer, after it has been sent every answer so far. Errors are errIdle, errShutdown,
+// Read reads from the peer, after it has been sent every answer so far. Errors are errIdle, errNobodyIn, errShutdown,
 // errSignOut or the connection's.
 func (p *peer) Read(b []byte) (int, error) {
 	if err := p.flush(); err != nil {
@@ -117,7 +122,8 @@ func (p *peer) Read(b []byte) (int, error) {
 		return 0, p.enough
 	}
 	conn := p.conn
-	err := conn.SetReadDeadline(time.Now().Add(commandTime))
+	until, silence := p.patience()
+	err := conn.SetReadDeadline(until)
 	p.mu.Unlock()
 	if err != nil {
 		return 0, err
@@ -127,9 +133,18 @@ func (p *peer) Read(b []byte) (int, error) {
 		if enough := p.wantsEnd(); enough != nil {
 			return 0, enough
 		}
-		return 0, errIdle
+		return 0, silence
 	}
 	return n, err
+}
+
+// patience tells until when the peer is read from, and the error that it is then. p.mu is held.
+func (p *peer) patience() (until time.Time, silence error) {
+	until = time.Now().Add(commandTime)
+	if end := p.begun.Add(signInTime); p.server.submission && p.person == "" && end.Before(until) {
+		return end, errNobodyIn
+	}
+	return until, errIdle
 }
 
 // Write keeps an answer until flush.
@@ -179,7 +194,7 @@ func (p *peer) wantsEnd() error {
 	return p.enough
 }
 
-// signedIn notes whose the connection is, for signOut.
+// signedIn notes whose the connection is, for signOut; empty: nobody's.
 func (p *peer) signedIn(person string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

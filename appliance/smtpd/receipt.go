@@ -3,6 +3,8 @@ package smtpd
 import (
 	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"net/mail"
 	"slices"
 	"strings"
@@ -34,15 +36,25 @@ func (m *receipt) close() {
 	}
 }
 
-var errTooLarge = errors.New("the message is too large")
+var (
+	errTooLarge = errors.New("the message is too large")
+	errEndless  = errors.New("the message has no end")
+)
 
-// Write keeps octets of the message until there are too many or they cannot be kept. It never fails: the rest of the message
-// is then read and forgotten, so that the session can go on.
+// wasteFactor is how many times the size of the largest message is read of one that is too large.
+const wasteFactor = 10
+
+// Write keeps octets of the message until there are too many or they cannot be kept. The rest of the message is then read
+// and forgotten, so that the session can go on; the only error is errEndless, when that takes too long.
 func (m *receipt) Write(b []byte) (int, error) {
+	m.size += int64(len(b))
+	if m.size/wasteFactor > m.session.server.options.MaxSize {
+		return 0, errEndless
+	}
 	if m.err != nil {
 		return len(b), nil
 	}
-	if m.size += int64(len(b)); m.size > m.session.server.options.MaxSize {
+	if m.size > m.session.server.options.MaxSize {
 		m.err = errTooLarge
 		return len(b), nil
 	}
@@ -56,7 +68,10 @@ func (m *receipt) data() error {
 	var dots dotDecoder
 	if err := dots.copy(m, w.r); err != nil {
 		w.end()
-		if errors.Is(err, errIdle) {
+		switch {
+		case errors.Is(err, errEndless):
+			return m.log(answer(552, 5, 3, 4, tooLarge(m.session.server.options.MaxSize)))
+		case errors.Is(err, errIdle):
 			return m.log(answer(421, 4, 4, 2, w.hostname()+" nothing was heard for too long"))
 		}
 		return m.log(answer(421, 4, 4, 2, "the connection broke within the message"))
@@ -85,7 +100,7 @@ func (m *receipt) finish() *smtp.SMTPError {
 		return m.log(answer(554, 5, 4, 6, fmt.Sprintf("the message has passed more than %d servers and must be in a loop", maxHops)))
 	}
 	if m.session.server.submission {
-		if refusal := m.checkFrom(); refusal != nil {
+		if refusal := m.checkAuthors(); refusal != nil {
 			return m.log(refusal)
 		}
 	}
@@ -102,6 +117,9 @@ func (m *receipt) copies() []Recipient {
 	if m.session.server.submission {
 		header = append(header, m.session.missingFields(m.tx, m.header, now)...)
 	}
+	if m.header.orphan { // a folded first line would go on with a field of ours: From, or Received
+		header = append(header, "X-Unnamed-Field:\r\n"...)
+	}
 	var list []Recipient
 	for _, to := range m.tx.to {
 		for _, person := range to.people {
@@ -113,19 +131,19 @@ func (m *receipt) copies() []Recipient {
 	return list
 }
 
-// checkFrom refuses a message whose header names authors that the person is not (RFC 6409, 6.1).
-func (m *receipt) checkFrom() *smtp.SMTPError {
+// checkAuthors refuses a message whose header names authors or senders that the person is not (RFC 6409, 6.1).
+func (m *receipt) checkAuthors() *smtp.SMTPError {
 	h, person := m.header, m.session.person
-	if h.fromLong {
+	if h.tooLong {
 		return answer(550, 5, 6, 0, "the From field is too long")
 	}
 	if !h.has["from"] && m.tx.from.IsZero() {
 		return answer(550, 5, 6, 0, "the message has no From field")
 	}
-	for _, field := range h.from {
+	for _, field := range h.authors {
 		authors, err := authors(string(field))
 		if err != nil {
-			return answer(550, 5, 6, 0, "the From field cannot be understood")
+			return answer(550, 5, 6, 0, "the From or Sender field cannot be understood")
 		}
 		for _, a := range authors {
 			if !m.session.server.options.Directory.MaySendAs(person, a) {
@@ -136,9 +154,13 @@ func (m *receipt) checkFrom() *smtp.SMTPError {
 	return nil
 }
 
-// authors reads the body of a From field; there is at least one.
+// anyCharset reads encoded words in whatever charset: names are not looked at, and must not keep the address from being found.
+var anyCharset = mime.WordDecoder{CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}
+
+// authors reads the body of a From or Sender field; there is at least one.
 func authors(field string) ([]mailaddr.Addr, error) {
-	list, err := mail.ParseAddressList(field)
+	parser := mail.AddressParser{WordDecoder: &anyCharset}
+	list, err := parser.ParseList(strings.ToValidUTF8(field, "?")) // raw 8-bit names are wrong and common
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,8 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	peers     map[*peer]struct{}
 	running   sync.WaitGroup // one for each peer
+
+	disconnects atomic.Int64 // calls of Disconnect
 }
 
 // NewIntake makes a server for port 25: mail from anywhere, for the household.
@@ -158,6 +161,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // Disconnect ends the connections that a person has signed in on, whose password changed or who is here no longer. A message that
 // is under way is finished first. It does not wait.
 func (s *Server) Disconnect(person string) {
+	s.disconnects.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p := range s.peers {

@@ -95,7 +95,11 @@ func (s *session) bdat(size int64, last bool) []byte {
 		s.tx.chunks = newReceipt(s, s.tx)
 	}
 	m := s.tx.chunks
-	if _, err := io.CopyN(m, s.wire.r, size); err != nil {
+	if _, err := io.CopyN(m, s.wire.r, size); errors.Is(err, errEndless) {
+		s.wire.reply("552 5.3.4 " + tooLarge(s.server.options.MaxSize))
+		s.wire.end()
+		return nil
+	} else if err != nil {
 		s.wire.fail(err)
 		return nil
 	}

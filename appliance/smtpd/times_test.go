@@ -30,9 +30,12 @@ func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.closed) }); 
 func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
 // piped runs an intake over a pipe, and gives it, its client and the end of Serve.
-func piped(t *testing.T) (*underTest, *rawConn, chan error) {
+func piped(t *testing.T) (*underTest, *rawConn, chan error) { return pipedTo(t, NewIntake) }
+
+// pipedTo is piped for any server.
+func pipedTo(t *testing.T, kind func(Options) *Server) (*underTest, *rawConn, chan error) {
 	u := &underTest{room: &room{}, log: &lockedBuffer{}}
-	u.Server = NewIntake(testOptions(u.room, u.log))
+	u.Server = kind(testOptions(u.room, u.log))
 	l := &pipeListener{conns: make(chan net.Conn, 1), closed: make(chan struct{})}
 	client, server := net.Pipe()
 	l.conns <- server
@@ -227,4 +230,23 @@ func TestNoPasswordInLog(t *testing.T) {
 	if !strings.Contains(log, `msg="sign-in refused" peer=127.0.0.1 login=ann`) {
 		t.Errorf("the log does not tell of the wrong password:\n%s", log)
 	}
+}
+
+// TestNobodySignsIn: whoever only keeps a submission connection busy does not keep it for ever.
+func TestNobodySignsIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u, c, ended := pipedTo(t, NewSubmission)
+		begin := time.Now()
+		for range 4 {
+			<-time.After(time.Minute)
+			c.ask("NOOP\r\n", "250")
+		}
+		c.say("NO") // and half a line
+		c.hear("421 4.7.0 mx.example.org nobody has signed in")
+		c.closed()
+		if waited := time.Since(begin); waited != signInTime {
+			t.Errorf("the server waited %v", waited)
+		}
+		shutDown(t, u, ended)
+	})
 }

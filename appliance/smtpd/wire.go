@@ -247,6 +247,8 @@ func (w *wire) fail(err error) {
 	switch {
 	case errors.Is(err, errIdle): // RFC 5321, 3.8
 		w.goodbye("421 4.4.2 %s nothing was heard for too long", w.hostname())
+	case errors.Is(err, errNobodyIn):
+		w.goodbye("421 4.7.0 %s nobody has signed in for too long", w.hostname())
 	case errors.Is(err, errShutdown):
 		w.goodbye("421 4.3.2 %s is being shut down", w.hostname())
 	case errors.Is(err, errSignOut):
