@@ -69,6 +69,17 @@ func (b *box) visit(t *testing.T) *browser {
 	return w
 }
 
+// certificate is what the web pages present, after the look at its fingerprint.
+func (w *browser) certificate() *x509.Certificate {
+	w.t.Helper()
+	r, err := w.http.Get(w.url + "/healthz")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	return r.TLS.PeerCertificates[0]
+}
+
 // get shows a page, wherever it leads, and returns its status and text.
 func (w *browser) get(path string) (int, string) {
 	w.t.Helper()

@@ -1,0 +1,348 @@
+//go:build interop
+
+package appliance_test
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-smtp"
+
+	"letterbox/appliance/config"
+)
+
+// smallDisk is a file system of its own, of a few megabytes.
+func smallDisk(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "disk")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	program(t, "", "mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "letterbox-test", dir)
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmounting %s: %v", dir, err)
+			syscall.Unmount(dir, syscall.MNT_DETACH)
+		}
+	})
+	return dir
+}
+
+// marked is a letter that is told from all others, of about size octets.
+func marked(mark string, size int) string {
+	return fmt.Sprintf("From: ann@%s\r\nTo: ben@%[1]s\r\nSubject: mark-%s\r\n\r\n%s", domain, mark, strings.Repeat("A line to fill the disk with.\r\n", size/31))
+}
+
+// post25 hands a letter for ben to port 25.
+func (b *box) post25(t *testing.T, text string) error {
+	t.Helper()
+	c, err := smtp.Dial(b.addr(t, config.SMTP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.SendMail("sender@example.org", []string{"ben@" + domain}, strings.NewReader(text))
+}
+
+func appendTo(c *imapclient.Client, mailbox, text string) error {
+	cmd := c.Append(mailbox, int64(len(text)), nil)
+	_, written := cmd.Write([]byte(text))
+	closed := cmd.Close()
+	_, err := cmd.Wait()
+	return cmp.Or(err, closed, written)
+}
+
+var markOf = regexp.MustCompile(`Subject: mark-(\S+)`)
+
+// kept maps every marked letter of ben's to where it is: mailbox, UIDVALIDITY, UID, size.
+func (b *box) kept(t *testing.T) map[string]string {
+	t.Helper()
+	c := b.imap(t, "ben")
+	defer c.Close()
+	all := make(map[string]string)
+	for _, mailbox := range []string{"INBOX", "Archive", "Sent"} {
+		selected, err := c.Select(mailbox, nil).Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if selected.NumMessages == 0 {
+			continue
+		}
+		section := &imap.FetchItemBodySection{Peek: true}
+		got, err := c.Fetch(imap.SeqSet{{Start: 1, Stop: 0}}, &imap.FetchOptions{UID: true, RFC822Size: true, Envelope: true, BodyStructure: &imap.FetchItemBodyStructure{}, BodySection: []*imap.FetchItemBodySection{section}}).Collect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range got {
+			body := m.FindBodySection(section)
+			if mark := markOf.FindSubmatch(body); mark != nil {
+				all[mailbox+" "+string(mark[1])] = fmt.Sprint(selected.UIDValidity, m.UID, m.RFC822Size)
+			}
+			if int64(len(body)) != m.RFC822Size {
+				t.Errorf("%s %d has %d octets, told as %d", mailbox, m.UID, len(body), m.RFC822Size)
+			}
+		}
+	}
+	return all
+}
+
+// wantKept checks that exactly the acknowledged letters are there.
+func (b *box) wantKept(t *testing.T, acknowledged []string) map[string]string {
+	t.Helper()
+	got := b.kept(t)
+	want := slices.Sorted(slices.Values(acknowledged))
+	if have := slices.Sorted(maps.Keys(got)); !slices.Equal(have, want) {
+		t.Errorf("there are\n%q\nacknowledged were\n%q", have, want)
+	}
+	return got
+}
+
+// wantNoLeftovers checks that nothing unfinished lies about: no spooled message, nothing in tmp.
+func (b *box) wantNoLeftovers(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && (filepath.Base(filepath.Dir(path)) == "tmp" || strings.HasPrefix(d.Name(), "in-") || strings.Contains(d.Name(), ".tmp")) {
+			t.Errorf("%s was left behind", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// ballast fills what is left of the disk, to the last octet.
+func ballast(t *testing.T, dir string) (path string) {
+	t.Helper()
+	path = filepath.Join(dir, "ballast")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func wantNo(t *testing.T, what string, err error, codes ...imap.ResponseCode) {
+	t.Helper()
+	var answer *imap.Error
+	if !errors.As(err, &answer) || answer.Type != imap.StatusResponseTypeNo || !slices.Contains(codes, answer.Code) {
+		t.Errorf("%s: %v, want NO %v", what, err, codes)
+	}
+}
+
+// TestInteropDiskFull fills the disk under a running household. Everybody is told, nothing that was acknowledged is lost, nothing
+// unfinished is left, and with room again everything goes on, on the same connections.
+func TestInteropDiskFull(t *testing.T) {
+	t.Parallel()
+	b := startIn(t, smallDisk(t))
+	ben := b.imap(t, "ben")
+	full := []imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeOverQuota}
+	var acknowledged []string
+	const large = 200 << 10
+
+	for n := 0; ; n++ { // large letters, by turns from outside and from ben's own program, until there is no room
+		mark := fmt.Sprint("large-", n)
+		if n%2 == 0 {
+			if err := b.post25(t, marked(mark, large)); err != nil {
+				if smtpCode(err) != 452 {
+					t.Errorf("SMTP on a full disk: %v, want 452", err)
+				}
+				break
+			}
+			acknowledged = append(acknowledged, "INBOX "+mark)
+			continue
+		}
+		if err := appendTo(ben, "Archive", marked(mark, large)); err != nil {
+			wantNo(t, "APPEND on a full disk", err, full...)
+			break
+		}
+		acknowledged = append(acknowledged, "Archive "+mark)
+	}
+	if len(acknowledged) < 5 {
+		t.Fatalf("only %v found room", acknowledged)
+	}
+	b.wantNoLeftovers(t)
+	b.wantKept(t, acknowledged) // and every folder was opened once
+	filler := ballast(t, b.dir)
+
+	for _, size := range []int{100, 70 << 10, 300 << 10} {
+		if err := b.post25(t, marked("refused", size)); smtpCode(err) != 452 {
+			t.Errorf("SMTP of %d octets without any room: %v, want 452", size, err)
+		}
+		wantNo(t, fmt.Sprintf("APPEND of %d octets without any room", size), appendTo(ben, "Archive", marked("refused", size)), full...)
+	}
+	if _, err := ben.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ben.Copy(imap.SeqSetNum(2), "Sent").Wait(); err == nil { // a link may find room
+		acknowledged = append(acknowledged, "Sent large-0")
+	} else {
+		wantNo(t, "COPY without any room", err, full...)
+	}
+	control := b.Client()
+	defer control.Close()
+	before, _ := b.Config()
+	if _, err := control.AddDevice(t.Context(), "ben", "phone"); err == nil {
+		t.Error("a change of the configuration was accepted without any room")
+	}
+	if err := b.Reload(t.Context()); err != nil {
+		t.Errorf("the saved configuration is damaged: %v", err)
+	}
+	if now, _ := b.Config(); len(now.People[1].Devices) != len(before.People[1].Devices) {
+		t.Error("the configuration changed")
+	}
+	b.wantNoLeftovers(t)
+	b.wantKept(t, acknowledged) // a new connection, too, reads everything
+
+	// The way out that people have: flag, delete, expunge.
+	deleted := imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagDeleted}, Silent: true}
+	if err := ben.Store(imap.SeqSetNum(2), &deleted, nil).Close(); err != nil {
+		t.Errorf("STORE without any room: %v", err)
+	}
+	if err := ben.Expunge().Close(); err != nil {
+		t.Errorf("EXPUNGE without any room: %v", err)
+	}
+	if err := b.post25(t, marked("in-its-place", large/2)); err != nil {
+		t.Errorf("SMTP after the expunge: %v", err)
+	}
+	acknowledged = slices.DeleteFunc(acknowledged, func(s string) bool { return s == "INBOX large-0" })
+	acknowledged = append(acknowledged, "INBOX in-its-place")
+	b.wantKept(t, acknowledged)
+
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.post25(t, marked("later", 1000)); err != nil {
+		t.Errorf("SMTP with room again: %v", err)
+	}
+	if err := appendTo(ben, "Archive", marked("later", 1000)); err != nil {
+		t.Errorf("APPEND with room again: %v", err)
+	}
+	if _, err := ben.Copy(imap.SeqSetNum(2), "Sent").Wait(); err != nil {
+		t.Errorf("COPY with room again: %v", err)
+	}
+	acknowledged = append(acknowledged, "INBOX later", "Archive later", "Sent large-2")
+	kept := b.wantKept(t, acknowledged)
+	b.stop()
+	again := run(t, b.dir)
+	if after := again.wantKept(t, acknowledged); !maps.Equal(kept, after) {
+		t.Errorf("before the restart\n%v\nafter it\n%v", kept, after)
+	}
+	again.wantNoLeftovers(t)
+}
+
+// dyingDisk is a file system that turns read-only when die is called, as ext4 does on a flash card that fails; reborn unmounts, repairs
+// and mounts it again.
+func dyingDisk(t *testing.T) (dir string, die, reborn func()) {
+	t.Helper()
+	image := filepath.Join(t.TempDir(), "card")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	dir = filepath.Join(t.TempDir(), "disk")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mount := func() { program(t, "", "mount", "-o", "loop,errors=remount-ro", image, dir) }
+	unmount := func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmounting %s: %v", dir, err)
+			syscall.Unmount(dir, syscall.MNT_DETACH)
+		}
+	}
+	program(t, "", "mkfs.ext4", "-q", image)
+	mount()
+	t.Cleanup(unmount)
+	die = func() {
+		device := strings.TrimSpace(program(t, "", "findmnt", "-no", "SOURCE", dir))
+		trigger := filepath.Join("/sys/fs/ext4", filepath.Base(device), "trigger_fs_error")
+		if err := os.WriteFile(trigger, []byte("1"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reborn = func() {
+		unmount()
+		exec.Command("e2fsck", "-fy", image).Run() // 1: it has repaired something
+		mount()
+	}
+	return dir, die, reborn
+}
+
+// TestInteropReadOnlyDisk: a disk that turns read-only, as flash cards do when they die, takes no mail and says so; what is there can
+// be read on, and is there after the repair.
+func TestInteropReadOnlyDisk(t *testing.T) {
+	t.Parallel()
+	dir, die, reborn := dyingDisk(t)
+	b := startIn(t, dir)
+	for _, mark := range []string{"one", "two"} {
+		if err := b.post25(t, marked(mark, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ben := b.imap(t, "ben")
+	if err := appendTo(ben, "Archive", marked("filed", 1000)); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := []string{"INBOX one", "INBOX two", "Archive filed"}
+	kept := b.wantKept(t, acknowledged)
+	if _, err := ben.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+
+	die()
+	b.diskDied = true
+	for _, size := range []int{100, 300 << 10} {
+		if err := b.post25(t, marked("refused", size)); smtpCode(err) != 451 {
+			t.Errorf("SMTP of %d octets: %v, want 451", size, err)
+		}
+		wantNo(t, fmt.Sprintf("APPEND of %d octets", size), appendTo(ben, "Archive", marked("refused", size)), imap.ResponseCodeUnavailable)
+	}
+	_, err := ben.Copy(imap.SeqSetNum(2), "Sent").Wait()
+	wantNo(t, "COPY", err, imap.ResponseCodeUnavailable)
+	_, err = ben.Move(imap.SeqSetNum(2), "Sent").Wait()
+	wantNo(t, "MOVE", err, imap.ResponseCodeUnavailable)
+	flagged := imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagFlagged}}
+	wantNo(t, "STORE", ben.Store(imap.SeqSetNum(2), &flagged, nil).Close(), imap.ResponseCodeUnavailable)
+	wantNo(t, "CREATE", ben.Create("Holidays", nil).Wait(), imap.ResponseCodeUnavailable)
+	if err := b.Update(t.Context(), func(c *config.Config) error { c.Household.Name = "Somebody else"; return nil }); err == nil {
+		t.Error("a change of the configuration was accepted")
+	}
+	if now := b.kept(t); !maps.Equal(kept, now) {
+		t.Errorf("before\n%v\nread-only\n%v", kept, now)
+	}
+	b.stop()
+
+	reborn()
+	again := run(t, dir)
+	if after := again.wantKept(t, acknowledged); !maps.Equal(kept, after) {
+		t.Errorf("before\n%v\nafter the repair\n%v", kept, after)
+	}
+	again.wantNoLeftovers(t)
+	if err := again.post25(t, marked("later", 1000)); err != nil {
+		t.Errorf("SMTP after the repair: %v", err)
+	}
+	again.wantKept(t, append(acknowledged, "INBOX later"))
+}
