@@ -297,3 +297,22 @@ func TestAddresses(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// TestStrangersAreLikePeople: a name and the same name at a domain of the household are counted, and found wrong, as one
+// login whether somebody has that name or not. Else two attempts with one password would tell.
+func TestStrangersAreLikePeople(t *testing.T) {
+	t.Parallel()
+	s := newSnapshot(millers(t))
+	for _, name := range []string{"ann", "zoe"} {
+		for _, login := range []string{name, name + "@example.org", strings.ToUpper(name) + "@EXAMPLE.org", name + "@bücher.example"} {
+			if account, _ := s.secret(foldLogin(login)); account != name {
+				t.Errorf("%s is counted as %q", login, account)
+			}
+		}
+		for _, login := range []string{name + "@elsewhere.example", name + "@"} {
+			if account, hash := s.secret(foldLogin(login)); account == name || hash != "" {
+				t.Errorf("%s is counted as %q", login, account)
+			}
+		}
+	}
+}

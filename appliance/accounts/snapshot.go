@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"slices"
+	"strings"
 
 	"letterbox/appliance/config"
 	"letterbox/appliance/mailaddr"
@@ -80,10 +81,16 @@ func (s *snapshot) account(login string) (index int, ok bool) {
 }
 
 // secret returns the password hash to check for a folded login, and the name under which
-// its failures are counted. Where nobody is meant, that is the login, and the hash is empty.
+// its failures are counted. Where nobody is meant, that is the login, and the hash is empty;
+// a name alone and at a domain of the household is one login then, as it is for people.
 func (s *snapshot) secret(login string) (account string, hash config.Secret) {
 	if i, ok := s.logins[login]; ok {
 		return s.people[i].Name, s.people[i].Password
+	}
+	if name, domain, ok := strings.Cut(login, "@"); ok {
+		if _, ours := s.domains[mailaddr.Domain(domain)]; ours {
+			return name, ""
+		}
 	}
 	return login, ""
 }
