@@ -14,7 +14,6 @@ import (
 	"letterbox/appliance/config"
 	"letterbox/appliance/imapd"
 	"letterbox/appliance/smtpd"
-	"letterbox/webui"
 )
 
 // What a browser may do to us.
@@ -33,7 +32,7 @@ func (a *Appliance) build(at seat, s settings) server {
 	case config.HTTPS:
 		return webServer(a.ui, a.webTLS(), a.log)
 	case config.HTTP:
-		return webServer(webui.RedirectHandler(a.publicHTTPS), nil, a.log)
+		return webServer(a.ui.RedirectHandler(a.publicHTTPS), nil, a.log)
 	default:
 		return a.buildSMTP(at, s)
 	}

@@ -36,6 +36,7 @@ var (
 	phone     = screen{"phone", 390, 844, false}
 	phoneDark = screen{"phone-dark", 390, 844, true}
 	desktop   = screen{"desktop", 1280, 900, false}
+	evening   = screen{"desktop-dark", 1280, 900, true}
 )
 
 // tab is a browser's tab on a UI of its own, served with real certificates.
@@ -90,6 +91,7 @@ func openTab(t *testing.T, s screen, h *house, scripts bool) *tab {
 	spki := sha256.Sum256(m.Serving().RawSubjectPublicKeyInfo)
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.Flag("disable-back-forward-cache", true), // Back asks us, as most browsers do; from that cache no page would load
 		chromedp.Flag("ignore-certificate-errors-spki-list", base64.StdEncoding.EncodeToString(spki[:])),
 		chromedp.WindowSize(int(s.width), int(s.height)))...)
 	t.Cleanup(stop)
@@ -210,7 +212,7 @@ func (b *tab) code() string {
 
 // TestWizardInABrowser goes through the whole set-up with faults, back and reload.
 func TestWizardInABrowser(t *testing.T) {
-	for _, s := range []screen{phone, phoneDark, desktop} {
+	for _, s := range []screen{phone, phoneDark, desktop, evening} {
 		t.Run(s.name, func(t *testing.T) {
 			b := openTab(t, s, newHouse(), true)
 			b.open("/")
@@ -267,6 +269,8 @@ func TestWizardInABrowser(t *testing.T) {
 			b.wantText("h1", "Your letterbox is ready")
 			b.wantText("main", certs.Fingerprint(b.certs.Root()))
 			b.picture("6-done")
+			b.do(chromedp.Click("#root ~ .devices details:nth-child(2) summary"))
+			b.picture("6-done-android")
 
 			b.press("form[action='/setup/another'] button")
 			b.wantText("main", "Ann Miller")
@@ -275,11 +279,16 @@ func TestWizardInABrowser(t *testing.T) {
 			b.press(".go")
 			b.wantText("main", "ben@millers.home.arpa")
 			b.picture("7-another-review")
+			b.do(chromedp.NavigateBack())
+			b.wantValue(fieldFullName, "Ben Miller")
+			b.do(chromedp.NavigateForward())
 			b.press(".go")
-			b.wantText("h1", "One more letterbox")
+			b.wantText("h1", "One more mailbox")
 			b.open("/")
 			b.wantText("h1", "Your letterbox is running")
 			b.picture("8-home")
+			b.do(chromedp.NavigateBack())
+			b.wantText("h1", "One more mailbox")
 			b.open("/nothing")
 			b.picture("9-nothing")
 			if b.house.updates != 2 {
@@ -293,9 +302,11 @@ func TestWizardInABrowser(t *testing.T) {
 func TestWithoutJavaScript(t *testing.T) {
 	b := openTab(t, phone, millers(t), false)
 	b.open("/setup?code=" + b.code())
+	b.picture("again-code")
 	b.press(".go")
-	b.wantValue(fieldHousehold, "The Millers")
-	b.press(".go")
+	b.wantText("main", "Here already: Ann Miller")
+	b.picture("again-person")
+	b.press(".way li:nth-child(2) a")
 	b.do(chromedp.Click("#kind-own"))
 	b.fill(fieldDomain, "millers.example")
 	b.press(".go")

@@ -18,7 +18,9 @@ type draft struct {
 
 	Own         bool // a domain of one's own, not the proposed one
 	Domain      string
-	Hostname    string // empty: the proposed one
+	Home        mailaddr.Domain // the home domain in force, which stays whatever the household is called; empty: proposed
+	Hostname    string          // empty: the proposed one
+	mailName    bool            // the configuration names no host: it is mail. and the domain
 	addressGood bool
 
 	FullName   string
@@ -48,26 +50,45 @@ const (
 // faults says in a sentence what is wrong with a field.
 type faults map[string]string
 
-// newDraft is a draft with what the configuration has already.
+// newDraft is a draft with what the configuration has already. Pages that have nothing to ask are found good.
 func newDraft(c config.Config, configured bool, machine string) draft {
 	d := draft{Household: c.Household.Name, Hostname: c.Household.Hostname.Unicode()}
 	if !configured {
 		return d
 	}
+	d.mailName = d.Hostname == ""
 	main := c.MainDomain()
-	if main != proposeDomain(c.Household.Name) {
-		d.Own, d.Domain = true, main.Unicode()
+	kind := kindHome
+	if strings.HasSuffix(string(main), "."+homeTree) {
+		d.Home = main
+	} else {
+		kind, d.Domain = kindOwn, main.Unicode()
 	}
-	if c.Household.Hostname == proposeHostname(machine, d.Own, main) {
+	if c.Household.Hostname == proposeHostname(machine, kind == kindOwn, main) {
 		d.Hostname = ""
 	}
+	d.takeHousehold(url.Values{fieldHousehold: {d.Household}})
+	d.takeAddress(url.Values{fieldKind: {kind}, fieldDomain: {d.Domain}, fieldHostname: {d.Hostname}}, machine)
 	return d
+}
+
+// home is the domain that is offered for mail at home.
+func (d *draft) home() mailaddr.Domain {
+	if d.Home != "" {
+		return d.Home
+	}
+	return proposeDomain(d.Household)
+}
+
+// proposedHostname is the name of this box that is offered with a domain.
+func (d *draft) proposedHostname(machine string, domain mailaddr.Domain) mailaddr.Domain {
+	return proposeHostname(machine, d.Own || d.mailName, domain)
 }
 
 // domain is the mail domain that the draft asks for.
 func (d *draft) domain() (mailaddr.Domain, error) {
 	if !d.Own {
-		return proposeDomain(d.Household), nil
+		return d.home(), nil
 	}
 	return parseName(d.Domain)
 }
@@ -78,7 +99,7 @@ func (d *draft) hostname(machine string) (mailaddr.Domain, error) {
 		return parseName(d.Hostname)
 	}
 	domain, err := d.domain()
-	return proposeHostname(machine, d.Own, domain), err
+	return d.proposedHostname(machine, domain), err
 }
 
 // parseName reads a host or domain name as people type it.

@@ -49,9 +49,9 @@ func isNear(peer string) bool {
 	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
 }
 
-// localTrees are names that nobody on the internet can point at this box: RFC 6761, 6762, 8375, ICANN's
-// internal, and lan, which home routers use.
-var localTrees = []string{"local", "localhost", "home.arpa", "lan", "internal"}
+// localTrees are names that no stranger on the internet can point at this box: RFC 6761, 6762 (with those of its
+// appendix G, which home networks use), 8375, ICANN's internal, and fritz.box, which belongs to a maker of routers.
+var localTrees = []string{"local", "localhost", "home.arpa", "internal", "lan", "home", "intranet", "private", "localdomain", "fritz.box"}
 
 // isOurHost reports whether a Host header names this box. Another's name whose DNS answer is our address would
 // let that other's page read ours (DNS rebinding).
@@ -60,7 +60,7 @@ func (u *UI) isOurHost(hostport string) bool {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true
 	}
-	if host == "" {
+	if !isName(host) {
 		return false
 	}
 	if !strings.Contains(host, ".") {
@@ -76,6 +76,13 @@ func (u *UI) isOurHost(hostport string) bool {
 		}
 	}
 	return false
+}
+
+// isName reports whether a host consists of what names of hosts consist of.
+func isName(host string) bool {
+	return host != "" && len(host) <= 253 && !strings.ContainsFunc(host, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_')
+	})
 }
 
 // householdNames are the names that the household says are its own.

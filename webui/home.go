@@ -17,6 +17,7 @@ type settings struct {
 	In, Out  []service
 	Person   config.Person // without a name: nobody in particular
 	Mail     string        // that person's address
+	Domain   string        // of everybody's
 }
 
 // service is one way in or out.
@@ -28,7 +29,7 @@ type service struct {
 
 // settingsFor collects the settings as they are for whoever asks.
 func settingsFor(c config.Config, person config.Person, r *http.Request) settings {
-	s := settings{Server: c.Hostname().Unicode(), Person: person}
+	s := settings{Server: c.Hostname().Unicode(), Person: person, Domain: c.MainDomain().Unicode()}
 	if ip := addressUsed(r); ip.IsValid() {
 		s.Address, s.Loopback = ip.String(), ip.IsLoopback()
 	}
@@ -113,7 +114,10 @@ func (u *UI) donePage(w http.ResponseWriter, r *http.Request, s *session) {
 		}
 	}
 	p := page{Title: titleDone, Data: u.homeData(r, person)}
-	if s.adding {
+	switch {
+	case s.rerun && person.Name == "":
+		p.Title = titleDoneAgain
+	case s.rerun:
 		p.Title = titleDoneMore
 	}
 	u.render(w, http.StatusOK, "done", p)

@@ -13,14 +13,14 @@ const (
 	faultCodeWrong       = "That is not the code. Check each group of four and try again."
 	faultCodeVoid        = "This code is no longer good: a code works once, for an hour and for ten tries. Ask the box for a new one with: letterbox setup-code"
 	faultSessionOver     = "This set-up was left alone for too long, or Letterbox was started anew. Nothing has been changed. Ask the box for a new code with: letterbox setup-code"
-	faultNoHousehold     = "Give the household a name; you can change it later."
+	faultNoHousehold     = "Give the household a name. You can change it later."
 	faultNoDomain        = "Type the domain that belongs to you, such as example.org."
 	faultOneLabel        = "A mail domain has at least one dot in it, such as example.org."
 	faultNoFullName      = "Say what this person is called."
 	faultNoLogin         = "Choose a name for signing in: no free one can be made from the full name."
 	faultTaken           = "Somebody here has this name already. Choose another one."
 	faultNoPassword      = "Choose a password."
-	faultPasswordsDiffer = "The two passwords are not the same. Type it once more in both fields."
+	faultPasswordsDiffer = "The two are not the same. Type the password anew in both fields."
 	faultNotShown        = "Something was changed in another window. This is what will be set up now: look it over once more."
 )
 
@@ -28,34 +28,36 @@ const (
 const (
 	labelCode      = "One-time code"
 	hintCode       = "Seven groups of four. Capitals and hyphens do not matter."
+	hintCodeFilled = "Your link has filled it in."
 	labelHousehold = "Name of the household"
 	hintHousehold  = "As you would write it on the letterbox at the door: The Millers, Workshop, Boat Aurora."
 	labelDomain    = "Your domain"
-	hintDomain     = "What stands after the @ in your addresses, such as example.org."
+	hintDomain     = "Such as example.org. Mail from the internet comes once its MX record names this box."
 	labelHostname  = "Name of this box"
 	hintHostname   = "Left empty it is %s for mail at home, and mail. before a domain of your own."
 	labelFullName  = "Full name"
-	hintFullName   = "As it is to stand on letters: Ann Miller."
+	hintFullName   = "As others see it beside the address, such as Ann Miller."
 	labelLogin     = "Sign-in name"
-	hintLogin      = "Also what stands before the @. Left empty it is made from the full name: Ann Miller becomes ann."
+	hintLogin      = "It also stands before @%s. Left empty, it is made from the full name: Ann Miller becomes ann."
 	labelPassword  = "Password"
 	labelAgain     = "Password once more"
 
-	hintPassword     = "At least 10 characters. A few words that belong together only for you are good, and easy to type."
-	hintPasswordKept = "Your password is kept. Leave both fields empty, or type a new one."
+	hintPassword     = "At least 10 characters. Three or four words that only you would put together are good, and easy to type."
+	hintPasswordKept = "The password is kept. Leave both fields empty, or type another."
 )
 
 // The headings.
 const (
 	titleWelcome   = "Welcome"
-	titleAgain     = "Change the set-up"
+	titleAgain     = "Add people, change names"
 	titleHousehold = "Whose letterbox is this?"
 	titleAddress   = "Where does your mail live?"
 	titleFirst     = "Who is the first person?"
 	titleOthers    = "Who else lives here?"
 	titleReview    = "Is this right?"
 	titleDone      = "Your letterbox is ready"
-	titleDoneMore  = "One more letterbox is ready"
+	titleDoneMore  = "One more mailbox is ready"
+	titleDoneAgain = "All set"
 	titleHome      = "Your letterbox is running"
 )
 
@@ -65,6 +67,7 @@ type refusal struct{ Title, Lead string }
 var (
 	refusalNotFound = refusal{"Nothing here", "This page does not exist."}
 	refusalOrigin   = refusal{"Not from here", "This form was sent by another web site, so nothing was done."}
+	refusalMethod   = refusal{"Not like this", "This page cannot be asked for in this way."}
 	refusalFar      = refusal{"Only at home", "These pages are shown to devices in the house only. Connect to the home network and try again."}
 	refusalProxy    = refusal{"Not through a proxy", "These pages are shown to devices in the house only, and behind a proxy it cannot be told who asks. Open Letterbox at its own address and port."}
 	refusalHost     = refusal{"Another address", "Letterbox does not know itself by this name. Open it by its address, such as https://192.168.1.2, or by its own name."}

@@ -96,7 +96,6 @@ func (u *UI) routes() http.Handler {
 	pages.HandleFunc("GET /setup/apply", u.inSession((*UI).showDone)) // the address bar after the last click
 	pages.HandleFunc("GET /setup/done", u.inSession((*UI).showDone))
 	pages.HandleFunc("POST /setup/another", u.inSession((*UI).another))
-	pages.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { u.refuse(w, http.StatusNotFound, refusalNotFound) })
 
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -105,9 +104,38 @@ func (u *UI) routes() http.Handler {
 
 	all := http.NewServeMux()
 	all.HandleFunc("GET /healthz", healthz)
-	all.Handle("/", u.guard(origin.Handler(http.MaxBytesHandler(pages, maxBody))))
+	all.Handle("/", u.guard(origin.Handler(http.MaxBytesHandler(u.orNothing(pages), maxBody))))
 	return withHeaders(all)
 }
+
+// orNothing answers what pages has no page for: no such path, or not by this method.
+func (u *UI) orNothing(pages *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, pattern := pages.Handler(r)
+		if pattern != "" {
+			pages.ServeHTTP(w, r)
+			return
+		}
+		said := refused{header: http.Header{}}
+		h.ServeHTTP(&said, r)
+		if said.status != http.StatusMethodNotAllowed {
+			u.refuse(w, http.StatusNotFound, refusalNotFound)
+			return
+		}
+		w.Header()["Allow"] = said.header["Allow"] // RFC 9110, 15.5.6
+		u.refuse(w, http.StatusMethodNotAllowed, refusalMethod)
+	})
+}
+
+// refused takes what http.ServeMux says where it has no page, for us to say it in our own words.
+type refused struct {
+	header http.Header
+	status int
+}
+
+func (r *refused) Header() http.Header         { return r.header }
+func (r *refused) WriteHeader(status int)      { r.status = status }
+func (r *refused) Write(b []byte) (int, error) { return len(b), nil }
 
 // healthz answers packages and supervisors that want to know whether the process serves.
 func healthz(w http.ResponseWriter, _ *http.Request) {
@@ -127,7 +155,12 @@ func withHeaders(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "private, no-cache")
+		// Nothing is left in a browser that others use. What answers a form may be shown once more by Back, which
+		// would else show an error of the browser's, and for nothing else (RFC 9111, 4).
+		h.Set("Cache-Control", "no-store")
+		if r.Method == http.MethodPost {
+			h.Set("Cache-Control", "private, no-cache")
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -113,7 +113,7 @@ func TestWhoIsServed(t *testing.T) {
 	for host, want := range map[string]int{
 		"192.168.1.2": 200, "192.168.1.2:10443": 200, "[fd00::2]": 200, "[fd00::2]:443": 200, "localhost:10443": 200, "nas": 200, "NAS.local.": 200, "box.home.arpa": 200,
 		"millers.home.arpa": 200, "mail.millers.home.arpa": 200, "letterbox.lan": 200,
-		"": 421, "evil.example": 421, "nas.local.evil.example": 421, "xlocal.example": 421, "192.168.1.2.nip.io": 421,
+		"": 421, "evil.example": 421, "nas.local.evil.example": 421, "a b": 421, "evil.example#.local": 421, "nas.fritz.box": 200, "xlocal.example": 421, "192.168.1.2.nip.io": 421,
 	} {
 		if got := ask(ui, func(r *http.Request) { r.Host = host }); got.Code != want {
 			t.Errorf("host %q: %d, want %d", host, got.Code, want)
@@ -203,6 +203,13 @@ func TestHeadersAndWeight(t *testing.T) {
 		if outward.MatchString(a.body) || strings.Contains(a.body, "<script") || strings.Contains(a.body, "style=") {
 			t.Errorf("%s asks elsewhere, or carries a script or a style", name)
 		}
+		keep := "no-store"
+		if name == "done" { // Back shows it again
+			keep = "private, no-cache"
+		}
+		if got := a.header.Get("Cache-Control"); got != keep {
+			t.Errorf("%s may be kept: %s", name, got)
+		}
 		csp := a.header.Get("Content-Security-Policy")
 		for _, want := range []string{"default-src 'none'", "frame-ancestors 'none'", "form-action 'self'"} {
 			if !strings.Contains(csp, want) || strings.Contains(csp, "unsafe") {
@@ -252,34 +259,63 @@ func TestAddressUsed(t *testing.T) {
 func TestRedirect(t *testing.T) {
 	t.Parallel()
 	port := 443
-	handler := RedirectHandler(func() int { return port })
+	handler := New(Options{Appliance: millers(t), Machine: "nas"}).RedirectHandler(func() int { return port })
 	for _, c := range []struct {
 		method, host, target string
 		port, status         int
 		location             string
 	}{
 		{"GET", "nas.local", "/", 443, 307, "https://nas.local/"},
-		{"GET", "nas.local:80", "/setup?code=a-b", 10443, 307, "https://nas.local:10443/setup?code=a-b"},
+		{"GET", "NAS.local.:80", "/x?a=b&c=%20", 10443, 307, "https://nas.local:10443/x?a=b&c=%20"},
+		{"GET", "nas.local", "/setup?code=a-b", 443, 307, "https://nas.local/setup"},
+		{"GET", "mail.millers.home.arpa", "/root.crt", 443, 307, "https://mail.millers.home.arpa/root.crt"},
 		{"HEAD", "192.168.1.2", "/x", 443, 307, "https://192.168.1.2/x"},
 		{"GET", "[fd00::2]:8080", "/", 443, 307, "https://[fd00::2]/"},
 		{"GET", "[fd00::2]", "/", 10443, 307, "https://[fd00::2]:10443/"},
 		{"GET", "nas.local", "//evil.example/", 443, 307, "https://nas.local//evil.example/"},
-		{"GET", "a b", "/", 443, 400, ""},
-		{"GET", "", "/", 443, 400, ""},
+		{"GET", "nas.local", "http://nas.local/x", 443, 307, "https://nas.local/x"},
+		{"GET", "nas.local", "http:.evil.example", 443, 307, "https://nas.local/"},
+		{"GET", "evil.example", "/", 443, 421, ""},
+		{"GET", "nas.local@evil.example", "/", 443, 421, ""},
+		{"GET", "evil.example#.local", "/", 443, 421, ""},
+		{"GET", "a b", "/", 443, 421, ""},
+		{"GET", "", "/", 443, 421, ""},
 		{"POST", "nas.local", "/setup", 443, 403, ""},
-		{"GET", "nas.local", "/healthz", 443, 200, ""},
-		{"GET", "nas.local", "/root.crt", 443, 307, "https://nas.local/root.crt"},
+		{"GET", "evil.example", "/healthz", 443, 200, ""},
 	} {
 		port = c.port
-		r := httptest.NewRequest(c.method, "http://x"+c.target, nil)
-		r.RequestURI, r.Host = c.target, c.host
-		if strings.HasPrefix(c.target, "//") {
-			r.URL = &url.URL{Path: c.target}
+		target, err := url.ParseRequestURI(c.target)
+		if err != nil {
+			t.Fatal(err)
 		}
+		r := &http.Request{Method: c.method, Host: c.host, URL: target, RequestURI: c.target, Header: http.Header{}}
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
 		if w.Code != c.status || w.Header().Get("Location") != c.location {
 			t.Errorf("%s %s%s: %d to %q, want %d to %q", c.method, c.host, c.target, w.Code, w.Header().Get("Location"), c.status, c.location)
+		}
+	}
+}
+
+func TestMethods(t *testing.T) {
+	t.Parallel()
+	b := visit(t, Options{Appliance: newHouse()})
+	for _, c := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"HEAD", "/setup", 200, ""},
+		{"PUT", "/setup", 405, "GET, HEAD, POST"},
+		{"OPTIONS", "/setup", 405, "GET, HEAD, POST"},
+		{"TRACE", "/", 405, "GET, HEAD"},
+		{"GET", "/setup/another", 405, "POST"},
+		{"DELETE", "/nothing", 404, ""},
+	} {
+		r := b.form(c.path)
+		r.Method = c.method
+		if a := b.do(r); a.status != c.status || a.header.Get("Allow") != c.allow {
+			t.Errorf("%s %s: %d, Allow %q", c.method, c.path, a.status, a.header.Get("Allow"))
 		}
 	}
 }

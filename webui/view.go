@@ -46,6 +46,7 @@ type page struct {
 // waypoint is one page of the wizard as seen from another.
 type waypoint struct {
 	Name string
+	Path string // where it leads back to; "" if it leads nowhere
 	Here bool
 	Done bool
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"letterbox/appliance/config"
+	"letterbox/appliance/mailaddr"
 )
 
 // step is one page of the wizard: how it is shown, and how it takes what was typed.
@@ -41,7 +42,11 @@ func stepsOf(s *session) []step {
 func way(s *session, here string) []waypoint {
 	var out []waypoint
 	for _, st := range stepsOf(s) {
-		out = append(out, waypoint{Name: st.name, Here: st.path == here, Done: st.good != nil && st.good(s) && st.path != here})
+		w := waypoint{Name: st.name, Here: st.path == here, Done: st.good != nil && st.good(s) && st.path != here}
+		if w.Done && s.mayShow(st.path) {
+			w.Path = st.path
+		}
+		out = append(out, w)
 	}
 	return out
 }
@@ -151,14 +156,25 @@ func (u *UI) takeCode(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// codeData is what the page of the code has of its own.
+type codeData struct {
+	Again  bool // there is a household already
+	Filled bool // a link has brought the code
+}
+
 func (u *UI) codePage(w http.ResponseWriter, status int, typed, fault, notice string) {
 	_, configured := u.appliance.Config()
-	p := page{Title: titleWelcome, Faulty: fault != "", Notice: notice, Data: configured}
+	filled := typed != "" && fault == ""
+	p := page{Title: titleWelcome, Faulty: fault != "", Notice: notice, Data: codeData{Again: configured, Filled: filled}}
 	if configured {
 		p.Title = titleAgain
 	}
-	p.Fields = []field{{Name: fieldCode, Label: labelCode, Value: typed[:min(len(typed), 200)], Fault: fault, Autocomplete: "off", Mono: true, Focus: true,
-		Hint: hintCode}}
+	hint := hintCode
+	if filled {
+		hint = hintCodeFilled
+	}
+	p.Fields = []field{{Name: fieldCode, Label: labelCode, Value: typed[:min(len(typed), 200)], Fault: fault, Autocomplete: "off", Mono: true, Focus: !filled,
+		Hint: hint}}
 	u.render(w, status, "code", p)
 }
 
@@ -224,13 +240,13 @@ func (u *UI) addressPage(w http.ResponseWriter, status int, s *session, f faults
 		Title: titleAddress, Way: way(s, "/setup/address"), Faulty: len(f) > 0,
 		Data: addressData{
 			Own:  d.Own,
-			Home: string(proposeDomain(d.Household)),
+			Home: d.home().Unicode(),
 			Open: d.Hostname != "" || f[fieldHostname] != "",
 			Old:  c.MainDomain().Unicode(),
 			Domain: field{Name: fieldDomain, Label: labelDomain, Value: d.Domain, Fault: f[fieldDomain], Type: "text", Autocomplete: "off", Mono: true,
 				Hint: hintDomain},
 			Hostname: field{Name: fieldHostname, Label: labelHostname, Value: d.Hostname, Fault: f[fieldHostname], Type: "text", Autocomplete: "off", Mono: true, Optional: true,
-				Hint: fmt.Sprintf(hintHostname, proposeHostname(u.machine, false, ""))},
+				Hint: fmt.Sprintf(hintHostname, proposeHostname(u.machine, d.mailName, d.home()))},
 		},
 	})
 }
@@ -243,6 +259,15 @@ func (u *UI) takePerson(w http.ResponseWriter, r *http.Request, s *session) {
 	c, _ := u.appliance.Config()
 	f := s.draft.takePerson(r.PostForm, c, s.rerun && !s.adding && len(c.People) > 0)
 	u.taken(w, r, s, f, func(status int, f faults) { u.personPage(w, status, s, f) })
+}
+
+// mainDomain is the domain of the addresses that this session is about to make.
+func (s *session) mainDomain(c config.Config) mailaddr.Domain {
+	if s.adding {
+		return c.MainDomain()
+	}
+	domain, _ := s.draft.domain() // the page before has found it good
+	return domain
 }
 
 // personData is what the page of the person has of its own.
@@ -267,7 +292,7 @@ func (u *UI) personPage(w http.ResponseWriter, status int, s *session, f faults)
 	p.Fields = []field{
 		{Name: fieldFullName, Label: labelFullName, Value: d.FullName, Fault: f[fieldFullName], Autocomplete: "off", Focus: true, Hint: hintFullName},
 		{Name: fieldLogin, Label: labelLogin, Value: d.Login, Fault: f[fieldLogin], Autocomplete: "username", Mono: true, Optional: true,
-			Hint: hintLogin},
+			Hint: fmt.Sprintf(hintLogin, s.mainDomain(c).Unicode())},
 		{Name: fieldPassword, Label: labelPassword, Fault: f[fieldPassword], Type: "password", Autocomplete: "new-password", Hint: password},
 		{Name: fieldAgain, Label: labelAgain, Fault: f[fieldAgain], Type: "password", Autocomplete: "new-password"},
 	}
@@ -279,6 +304,7 @@ type reviewData struct {
 	Revision int
 	Adding   bool
 	Before   string // the main domain so far, if another takes its place
+	Host     string // the name of this box so far, if another takes its place
 	After    config.Config
 	Person   config.Person // without a name: nobody is added
 	Mail     string        // that person's address
@@ -302,6 +328,9 @@ func (u *UI) reviewPage(w http.ResponseWriter, status int, s *session, notice st
 	}
 	if m := before.MainDomain(); m != after.MainDomain() {
 		d.Before = m.Unicode()
+	}
+	if h := before.Hostname(); h != after.Hostname() {
+		d.Host = h.Unicode()
 	}
 	u.render(w, status, "review", page{Title: titleReview, Way: way(s, "/setup/review"), Notice: notice, Faulty: notice != "", Data: d})
 }

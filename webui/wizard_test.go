@@ -73,7 +73,7 @@ func TestAnotherPerson(t *testing.T) {
 	b.wantPage(b.post("/setup/person", fieldFullName, "Ann", fieldLogin, "ann", fieldPassword, goodPassword, fieldAgain, goodPassword), 422, faultTaken)
 	b.wantMove(b.post("/setup/person", fieldFullName, "Ann Other"), "/setup/review")
 	b.wantPage(b.post("/setup/apply", fieldRevision, first), 409, "ann.other") // the old last page, reloaded
-	b.wantPage(b.post("/setup/apply", fieldRevision, b.revision(b.get("/setup/review"))), 200, "One more letterbox is ready", "ann.other")
+	b.wantPage(b.post("/setup/apply", fieldRevision, b.revision(b.get("/setup/review"))), 200, "One more mailbox is ready", "ann.other")
 	c, _ := h.Config()
 	if len(c.People) != 2 || c.People[1].Name != "ann.other" || h.updates != 2 {
 		t.Errorf("%d updates, people %+v", h.updates, c.People)
@@ -87,18 +87,52 @@ func TestAgainOverAHousehold(t *testing.T) {
 	before, _ := h.Config()
 	b := visit(t, Options{Appliance: h})
 	b.enter()
+	b.wantMove(b.get("/setup"), "/setup/person") // what is there is good
+	b.wantPage(b.get("/setup/person"), 200, "To add nobody", `<a href="/setup/household">Household</a>`)
 	b.wantPage(b.get("/setup/household"), 200, `value="The Millers"`)
-	b.wantMove(b.post("/setup/household", fieldHousehold, "The Millers"), "/setup/address")
+	b.wantMove(b.post("/setup/household", fieldHousehold, "The Smiths"), "/setup/person")
 	b.wantPage(b.get("/setup/address"), 200, "millers.home.arpa</b> goes on arriving")
 	b.wantMove(b.post("/setup/address", fieldKind, kindOwn, fieldDomain, "Müller.Example"), "/setup/person")
 	b.wantMove(b.post("/setup/person"), "/setup/review") // nobody
 	a := b.get("/setup/review")
 	b.wantPage(a, 200, "müller.example", "instead of millers.home.arpa", "mail.müller.example", "nobody")
-	b.wantPage(b.post("/setup/apply", fieldRevision, b.revision(a)), 200, "The change is in force")
+	b.wantPage(b.post("/setup/apply", fieldRevision, b.revision(a)), 200, "All set", "The change is in force")
 	c, _ := h.Config()
 	want := []config.Domain{{Name: "xn--mller-kva.example"}, before.Domains[0]}
 	if len(c.Domains) != 2 || c.Domains[0] != want[0] || c.Domains[1] != want[1] || len(c.People) != 1 {
 		t.Errorf("applied %+v", c)
+	}
+}
+
+// Whoever adds a person, or gives the household another name, changes nobody's address and no mail program's settings.
+func TestNamesStay(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(*config.Config){
+		"mail at home":         func(*config.Config) {},
+		"no host name":         func(c *config.Config) { c.Household.Hostname = "" },
+		"domain of their own":  func(c *config.Config) { c.Domains[0].Name, c.Household.Hostname = "example.org", "mail.example.org" },
+		"other home domain":    func(c *config.Config) { c.Domains[0].Name, c.Household.Hostname = "demo.home.arpa", "" },
+		"household not called": func(c *config.Config) { c.Household.Name = "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := millers(t)
+			edit(&h.c)
+			before, _ := h.Config()
+			b := visit(t, Options{Appliance: h})
+			b.enter()
+			b.wantMove(b.post("/setup/household", fieldHousehold, "The Smiths"), "/setup/person")
+			b.wantMove(b.post("/setup/person", fieldFullName, "Ben", fieldPassword, goodPassword, fieldAgain, goodPassword), "/setup/review")
+			a := b.get("/setup/review")
+			if strings.Contains(a.body, "instead of") {
+				t.Errorf("something is replaced:\n%s", a.body)
+			}
+			b.wantPage(b.post("/setup/apply", fieldRevision, b.revision(a)), 200, "One more mailbox is ready", "Ben has a mailbox here now")
+			after, _ := h.Config()
+			if after.MainDomain() != before.MainDomain() || after.Hostname() != before.Hostname() || len(after.Domains) != 1 || len(after.People) != 2 {
+				t.Errorf("before %+v\nafter %+v", before, after)
+			}
+		})
 	}
 }
 
@@ -173,7 +207,7 @@ func TestPasswordIsKeptOverAnotherFault(t *testing.T) {
 	b.enter()
 	b.post("/setup/household", fieldHousehold, "Us")
 	b.post("/setup/address", fieldKind, kindHome)
-	b.wantPage(b.post("/setup/person", fieldPassword, goodPassword, fieldAgain, goodPassword), 422, faultNoFullName, "Your password is kept")
+	b.wantPage(b.post("/setup/person", fieldPassword, goodPassword, fieldAgain, goodPassword), 422, faultNoFullName, "The password is kept")
 	b.wantMove(b.post("/setup/person", fieldFullName, "Ann"), "/setup/review")
 	b.wantPage(b.post("/setup/person", fieldFullName, "Ann", fieldPassword, "a", fieldAgain, "a"), 422)
 	b.wantMove(b.get("/setup/review"), "/setup/person") // what was good is no longer
