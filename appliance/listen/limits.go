@@ -15,7 +15,12 @@ type Limits struct {
 	from map[netip.Prefix]int // only sources with a connection; their number is bounded by open
 }
 
-// NewLimits allows so many connections from one IPv4 address or one IPv6 /64, and so many in all; 0 is no limit.
+// nearShare is the part of all connections that peers from elsewhere leave to those of private, link-local and loopback addresses:
+// a few strangers must not take every place that the household has. It is all that such an address is worth here.
+const nearShare = 5
+
+// NewLimits allows so many connections from one IPv4 address or one IPv6 /64, and so many in all; 0 is no limit. A fifth of all is
+// for peers nearby alone.
 func NewLimits(perAddress, total int) *Limits {
 	return &Limits{perAddress: perAddress, total: total, from: make(map[netip.Prefix]int)}
 }
@@ -27,7 +32,7 @@ func (l *Limits) enter(from netip.Prefix) bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.total > 0 && l.open >= l.total {
+	if l.total > 0 && l.open >= l.most(from) {
 		return false
 	}
 	if from.IsValid() {
@@ -38,6 +43,14 @@ func (l *Limits) enter(from netip.Prefix) bool {
 	}
 	l.open++
 	return true
+}
+
+// most is how many connections may be open before another one from there.
+func (l *Limits) most(from netip.Prefix) int {
+	if ip := from.Addr(); !from.IsValid() || ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
+		return l.total
+	}
+	return l.total - l.total/nearShare
 }
 
 // leave gives the place back.

@@ -22,10 +22,11 @@ import (
 )
 
 const (
-	firstPause  = 5 * time.Millisecond // after the first failing accept
-	longestWait = time.Second          // between failing accepts
-	goodbyeTime = 5 * time.Second      // a refused peer has to take its goodbye
-	maxGoodbyes = 16                   // at once; further refused peers are closed without a word
+	firstPause   = 5 * time.Millisecond // after the first failing accept
+	longestWait  = time.Second          // between failing accepts
+	goodbyeTime  = 5 * time.Second      // a refused peer has to take its goodbye
+	refusedPause = time.Minute          // between two lines in the log about refused peers
+	maxGoodbyes  = 16                   // at once; further refused peers are closed without a word
 )
 
 // Options say how many connections there may be and who hears of trouble. The zero value has no limits.
@@ -52,6 +53,9 @@ type Listener struct {
 	mu    sync.Mutex
 	conns map[*conn]struct{} // open ones, refused ones among them until they are closed
 	empty []chan struct{}    // closed when conns becomes empty
+
+	refused     int       // peers, since the log told of it
+	toldRefused time.Time // zero: never
 }
 
 // Open opens one address, as net.Listen names them: ":993" is port 993 of both address families, ":0" is any free port.
@@ -157,9 +161,20 @@ func (l *Listener) admit(c net.Conn) net.Conn {
 		}
 		return tracked
 	}
-	l.options.Log.Warn("too many connections, one is refused", "addr", l.Addr().String(), "peer", c.RemoteAddr().String())
+	l.noteRefused(c.RemoteAddr())
 	l.refuse(tracked)
 	return nil
+}
+
+// noteRefused logs the first refusal, and further ones now and then: a log on a flash card is not filled at the will of strangers.
+func (l *Listener) noteRefused(peer net.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refused++
+	if now := time.Now(); l.toldRefused.IsZero() || now.Sub(l.toldRefused) >= refusedPause {
+		l.options.Log.Warn("too many connections", "addr", l.Addr().String(), "refused", l.refused, "peer", peer.String())
+		l.refused, l.toldRefused = 0, now
+	}
 }
 
 // refuse says goodbye beside the accept loop, so that a peer that does not listen holds up nobody.
