@@ -70,10 +70,6 @@ func Open(dir string, o Options) (_ *Appliance, err error) {
 	if a.now == nil {
 		a.now = time.Now
 	}
-	initial, err := loadState(dir, o.Defaults)
-	if err != nil {
-		return nil, err
-	}
 	if a.store, err = store.Open(dir, store.Options{Log: a.log, Now: a.now}); err != nil {
 		return nil, err
 	}
@@ -82,6 +78,10 @@ func Open(dir string, o Options) (_ *Appliance, err error) {
 			a.store.Close()
 		}
 	}()
+	initial, err := loadState(dir, o.Defaults) // under the store's lock: another program may just have been changing it
+	if err != nil {
+		return nil, err
+	}
 	if a.certs, err = certs.Open(certs.Options{Dir: filepath.Join(dir, tlsDir), Now: a.now, Log: a.log, BuildDate: o.BuildDate}); err != nil {
 		return nil, err
 	}

@@ -191,9 +191,12 @@ func (a *Appliance) Found(ctx context.Context, f Founding) error {
 	}
 	domain, err := mailaddr.ParseDomain(f.Domain)
 	if err != nil {
-		return fmt.Errorf("the domain %q: %w", f.Domain, err)
+		return err
 	}
 	name := config.FoldName(f.Person)
+	if err := config.CheckPersonName(name); err != nil {
+		return err
+	}
 	if err := accounts.CheckPassword(name, f.Password); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 
 	"letterbox/appliance"
@@ -36,6 +35,6 @@ func initialize(ctx context.Context, args []string, c console) error {
 	if err := a.Found(ctx, founding); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "%s@%s has a mailbox in %s.\n", *user, *domain, *f.data)
-	return err
+	founded, _ := a.Config()
+	return say(c, "%s has a mailbox in %s.", founded.People[0].Name+"@"+founded.MainDomain().Unicode(), *f.data)
 }

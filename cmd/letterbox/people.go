@@ -6,15 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 
 	"golang.org/x/term"
 
 	"letterbox/appliance"
+	"letterbox/appliance/config"
 	"letterbox/appliance/control"
 )
 
@@ -28,14 +33,35 @@ func connect(dir string, c console) (client *control.Client, disconnect func() e
 	if !errors.Is(err, control.ErrNotRunning) {
 		return nil, nil, err
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil, nil, fmt.Errorf("there is no letterbox in %s: %w", dir, err)
+	if err := mayOpen(dir); err != nil {
+		return nil, nil, err
 	}
 	a, err := appliance.Open(dir, appliance.Options{Log: newLogger(c, slog.LevelWarn), Version: version, BuildDate: built()})
 	if err != nil {
 		return nil, nil, err
 	}
 	return a.Client(), a.Close, nil
+}
+
+// mayOpen tells whether the household in dir is there, and is this user's to change without a server: root would leave files there
+// that the server, which runs as somebody else, cannot read.
+func mayOpen(dir string) error {
+	info, err := os.Stat(filepath.Join(dir, config.FileName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("no letterbox is running on %s, and there is no household in it; 'letterbox serve' or 'letterbox init' begins one", dir)
+	case err != nil:
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
+		return nil
+	}
+	name := "#" + strconv.FormatUint(uint64(owner.Uid), 10)
+	if known, err := user.LookupId(name[1:]); err == nil {
+		name = known.Username
+	}
+	return fmt.Errorf("no letterbox is running on %s, and the household in it belongs to the user %s: start the server first, or do this as that user (sudo -u '%s' letterbox ...)", dir, name, name)
 }
 
 // withClient parses the flags, whose words must be as many as names, and hands words and control plane to do.

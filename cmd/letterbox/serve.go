@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"letterbox/appliance"
@@ -47,13 +49,20 @@ func serve(ctx context.Context, args []string, c console) error {
 		level = slog.LevelDebug
 	}
 	log := newLogger(c, level)
+	hangup := make(chan os.Signal, 1) // before anything else: until then SIGHUP ends the program
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	a, err := appliance.Open(*f.data, appliance.Options{Log: log, Version: version, BuildDate: built(), Defaults: where.config()})
 	if err != nil {
 		return err
 	}
-	defer a.Close()
-	go reloadOnHangup(ctx, a, log)
-	return a.Run(ctx, func() { announce(ctx, a, c) })
+	ctx, cancel := context.WithCancel(ctx)
+	var reloading sync.WaitGroup
+	reloading.Go(func() { reloadOnHangup(ctx, a, hangup, log) })
+	err = a.Run(ctx, func() { announce(ctx, a, c) })
+	cancel()
+	reloading.Wait()
+	return errors.Join(err, a.Close())
 }
 
 // announce tells, on the console of a box that is not set up yet, where to set it up.
@@ -70,11 +79,8 @@ func announce(ctx context.Context, a *appliance.Appliance, c console) {
 	printSetup(c.out, info)
 }
 
-// reloadOnHangup applies the configuration file anew at each SIGHUP; a bad one is named in the log and changes nothing.
-func reloadOnHangup(ctx context.Context, a *appliance.Appliance, log *slog.Logger) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+// reloadOnHangup applies the configuration file anew at each hangup; a bad one is named in the log and changes nothing.
+func reloadOnHangup(ctx context.Context, a *appliance.Appliance, hangup <-chan os.Signal, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
