@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -96,7 +97,8 @@ func (p *phone) wantPage(name string, texts ...string) {
 
 // TestBrowserSetUp sets up a new box from a phone, and reads mail with the account that was made.
 func TestBrowserSetUp(t *testing.T) {
-	b := run(t, t.TempDir())
+	dir, defaults := t.TempDir(), realPorts(t)
+	b := serve(t, dir, openFrom(t, dir, defaults))
 	w := b.visit(t) // for the address, and the certificate that it checks
 	p := b.phone(t, w.certificate())
 	p.do(chromedp.Navigate(w.url + "/setup?code=" + w.code))
@@ -115,7 +117,7 @@ func TestBrowserSetUp(t *testing.T) {
 	p.wantPage("5-review", "Is this right?", "ann@"+domain)
 	b.wantUnconfigured(t)
 	p.press()
-	p.wantPage("6-done", "Your letterbox is ready", "ann@"+domain, "mail."+domain, b.Certificates().RootFingerprint)
+	p.wantPage("6-done", "Your letterbox is ready", "ann@"+domain, "mail."+domain, strconv.Itoa(defaults.Listen.PublicPort(config.IMAPS)), b.Certificates().RootFingerprint)
 
 	// What the last page says is typed into a mail program.
 	c, err := imapclient.DialTLS(b.addr(t, config.IMAPS), &imapclient.Options{TLSConfig: b.tls()})
