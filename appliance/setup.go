@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,8 +59,10 @@ func (a *Appliance) webHosts() []string {
 			continue
 		}
 		for _, ip := range a.addresses(c) {
-			if near := ip.Unmap(); near.IsPrivate() || near == netip.AddrFrom4([4]byte{127, 0, 0, 1}) {
-				hosts = append(hosts, webHost(near, port))
+			near := ip.Unmap()
+			host := webHost(near, port)
+			if (near.IsPrivate() || near == netip.AddrFrom4([4]byte{127, 0, 0, 1})) && !slices.Contains(hosts, host) {
+				hosts = append(hosts, host)
 			}
 		}
 	}

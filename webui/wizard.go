@@ -303,6 +303,7 @@ func (u *UI) personPage(w http.ResponseWriter, status int, s *session, f faults)
 type reviewData struct {
 	Revision int
 	Adding   bool
+	Only     bool   // a person is added, and nothing else changes
 	Before   string // the main domain so far, if another takes its place
 	Host     string // the name of this box so far, if another takes its place
 	After    config.Config
@@ -329,6 +330,7 @@ func (u *UI) reviewPage(w http.ResponseWriter, status int, s *session, notice st
 	if m := before.MainDomain(); m != after.MainDomain() {
 		d.Before = m.Unicode()
 	}
+	d.Only = d.Person.Name != "" && before.Household.Name == after.Household.Name && before.MainDomain() == after.MainDomain() && before.Hostname() == after.Hostname()
 	if h := before.Hostname(); h != after.Hostname() {
 		d.Host = h.Unicode()
 	}
