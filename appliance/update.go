@@ -2,7 +2,9 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -19,11 +21,30 @@ import (
 func (a *Appliance) Update(ctx context.Context, change func(*config.Config) error) error {
 	a.updating.Lock()
 	defer a.updating.Unlock()
+	if err := a.fileInForce(); err != nil {
+		return err
+	}
 	next, _ := a.Config()
 	if err := change(&next); err != nil {
 		return err
 	}
 	return a.adopt(ctx, next, true)
+}
+
+// fileInForce refuses to go on where the file holds what somebody has written by hand and nobody has put in force: saving would
+// undo it.
+func (a *Appliance) fileInForce() error {
+	saved, err := config.Load(a.configPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s was changed by hand, and has faults; nothing is saved over it: %w", config.FileName, err)
+	}
+	if s := a.state.Load(); !s.configured || !saved.Equal(s.config) {
+		return fmt.Errorf("%s was changed by hand; nothing is saved over it before it is in force: send SIGHUP to the server, or restart it", config.FileName)
+	}
+	return nil
 }
 
 // Reload puts the configuration file, as it now is, in force. A file with faults is config.Faults and changes nothing.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
@@ -19,6 +20,9 @@ func Save(path string, c Config) error {
 	}
 	return nil
 }
+
+// Equal tells whether c and o, which Validate has accepted, are saved as the same file.
+func (c Config) Equal(o Config) bool { return bytes.Equal(encode(c), encode(o)) }
 
 // encode writes a valid configuration as TOML for people: what differs from the
 // defaults as it is, the rest as comments.
