@@ -6,6 +6,7 @@ BUILD_DATE   ?= $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS      := -s -w -X main.version=$(VERSION) -X main.buildDate=$(BUILD_DATE)
 PORT_OFFSET  ?= 10000
 FUZZTIME     ?= 30s
+SCREENSHOTS  ?= bin/screenshots
 TOOLS        := packaging/tools
 BIN          := bin
 
@@ -17,11 +18,11 @@ PLATFORMS := linux/amd64 linux/386 linux/arm-5 linux/arm-6 linux/arm-7 linux/arm
 # What a stripped binary may weigh, in bytes (15 MB).
 MAX_BINARY := 15000000
 
-.PHONY: help run build test check race fuzz cross interop bench clean
+.PHONY: help run build test check race fuzz cross interop screenshots bench clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
 run: ## try it: a fresh household in a temporary folder on loopback ports, until Ctrl-C
 	@$(GO) build -o $(BIN)/letterbox -ldflags '$(LDFLAGS)' ./cmd/letterbox
@@ -64,6 +65,11 @@ cross-%:
 
 interop: build cross-linux_arm-6 ## drive a running server with other people's programs (Debian packages: see .ci/run)
 	$(GO) test -count=1 -tags 'interop browser' -run 'Interop|Browser' ./...
+
+screenshots: ## write a picture of every page of the web UI to the folder SCREENSHOTS (needs Chromium)
+	@mkdir -p $(SCREENSHOTS)
+	LETTERBOX_SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(GO) test -count=1 -tags browser -run 'Browser|JavaScript' ./webui
+	@ls $(SCREENSHOTS)/*.png
 
 bench: build ## measure speed and memory beside a peer and print the figures
 	$(GO) test -count=1 -tags bench -run '^TestBench' ./cmd/letterbox -v

@@ -20,6 +20,7 @@ import (
 const (
 	webHeaderTimeout = 10 * time.Second
 	webReadTimeout   = 30 * time.Second
+	webWriteTimeout  = time.Minute // from the end of the header: a slow form is still told what was wrong with it
 	webIdleTimeout   = 2 * time.Minute
 	webHeaderBytes   = 16 << 10
 )
@@ -92,7 +93,7 @@ func webServer(h http.Handler, c *tls.Config, l *slog.Logger) server {
 		TLSConfig:         c,
 		ReadHeaderTimeout: webHeaderTimeout,
 		ReadTimeout:       webReadTimeout,
-		WriteTimeout:      webReadTimeout,
+		WriteTimeout:      webWriteTimeout,
 		IdleTimeout:       webIdleTimeout,
 		MaxHeaderBytes:    webHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(l.Handler(), slog.LevelDebug), // a browser that does not trust us yet is no event

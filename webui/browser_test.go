@@ -222,13 +222,15 @@ func TestWizardInABrowser(t *testing.T) {
 			b.press(".go")
 			b.wantText("#code-fault", "That is not the code")
 			b.picture("1-code-fault")
-			b.fill(fieldCode, strings.ToUpper(b.code()))
+			b.open("/setup?code=" + strings.ToUpper(b.code()))
+			b.picture("1-code-link")
 			b.press(".go")
 
+			b.picture("2-household")
 			b.press(".go")
 			b.wantText("#household-fault", faultNoHousehold)
+			b.picture("2-household-fault")
 			b.fill(fieldHousehold, "The Millers")
-			b.picture("2-household")
 			b.press(".go")
 
 			b.picture("3-address")
@@ -247,8 +249,8 @@ func TestWizardInABrowser(t *testing.T) {
 			b.do(chromedp.Click("#kind-home"))
 			b.press(".go")
 
-			b.picture("4-person")
 			b.fill(fieldFullName, "Ann Miller", fieldPassword, "short", fieldAgain, "short")
+			b.picture("4-person")
 			b.press(".go")
 			b.wantText("#password-fault", "too short")
 			b.wantValue(fieldFullName, "Ann Miller")

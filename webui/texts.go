@@ -73,6 +73,7 @@ var (
 	refusalHost     = refusal{"Another address", "Letterbox does not know itself by this name. Open it by its address, such as https://192.168.1.2, or by its own name."}
 	refusalPlain    = refusal{"Not protected", "This page is shown over a protected connection only: begin its address with https."}
 	refusalTooLarge = refusal{"Too much", "More was sent than a form of these pages can hold, so nothing was done."}
+	refusalHalf     = refusal{"Not all of it came", "The form did not arrive whole, so nothing was done. Go back and send it once more."}
 	refusalBroken   = refusal{"Something went wrong", "This page could not be made. The log of Letterbox says why."}
 )
 

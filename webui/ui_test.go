@@ -2,6 +2,7 @@ package webui
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"letterbox/appliance/config"
@@ -158,6 +160,13 @@ func TestOddRequests(t *testing.T) {
 	b.wantMove(b.get("/root.crt"), "/setup")
 	big := strings.Repeat("x", maxBody+1)
 	b.wantPage(b.post("/setup", fieldCode, big), 413)
+	half := ask(b.ui, func(r *http.Request) {
+		r.Method, r.Body = "POST", io.NopCloser(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("code=abcd"))))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	})
+	if half.Code != 400 || !strings.Contains(half.Body.String(), "did not arrive whole") {
+		t.Errorf("half a form: %d\n%s", half.Code, half.Body)
+	}
 	b.enter()
 	b.wantPage(b.post("/setup/household", fieldHousehold, big), 413)
 	b.wantMove(b.post("/setup/another"), "/setup/household")

@@ -90,7 +90,7 @@ func (u *UI) inSession(page func(*UI, http.ResponseWriter, *http.Request, *sessi
 			return
 		}
 		if err := r.ParseForm(); err != nil {
-			u.refuse(w, http.StatusRequestEntityTooLarge, refusalTooLarge)
+			u.refuseForm(w, err)
 			return
 		}
 		s.mu.Lock()
@@ -101,6 +101,15 @@ func (u *UI) inSession(page func(*UI, http.ResponseWriter, *http.Request, *sessi
 		}
 		page(u, w, r, s)
 	}
+}
+
+// refuseForm answers a form that could not be read: too large, broken, or not whole when its time was over.
+func (u *UI) refuseForm(w http.ResponseWriter, err error) {
+	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+		u.refuse(w, http.StatusRequestEntityTooLarge, refusalTooLarge)
+		return
+	}
+	u.refuse(w, http.StatusBadRequest, refusalHalf)
 }
 
 func seeOther(w http.ResponseWriter, r *http.Request, path string) {
@@ -126,7 +135,7 @@ func (u *UI) showCode(w http.ResponseWriter, r *http.Request) {
 // takeCode opens a session for the right code.
 func (u *UI) takeCode(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
-		u.refuse(w, http.StatusRequestEntityTooLarge, refusalTooLarge)
+		u.refuseForm(w, err)
 		return
 	}
 	if u.sessions.find(r, u.now()) != nil {
