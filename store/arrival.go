@@ -271,9 +271,7 @@ func (m *Mailbox) indexArrivals(as []*arrival, modseq uint64, saved time.Time) {
 		*r = index.Record{UID: uint32(a.uid), Flags: uint64(a.flags), ModSeq: modseq, Hash: index.Hash(a.base), Saved: seconds32(saved.Unix())}
 		r.SetDate(a.date.Unix())
 		describe(r, a.info)
-		entry := index.Entry{index.BaseName: []byte(a.base)}
-		fillEntry(&entry, a.info)
-		m.appendData(r, &entry)
+		m.appendData(r, &index.Entry{index.BaseName: []byte(a.base), index.Structure: a.info.AppendBinary(nil)})
 	}
 	m.mu.Lock()
 	for i, a := range as {

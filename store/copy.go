@@ -138,11 +138,8 @@ func (m *Mailbox) transferOf(r index.Record) (t transfer, err error) {
 	if r.Bits&index.Parsed == 0 {
 		return t, nil
 	}
-	for _, s := range []index.Section{index.Envelope, index.BodyStructure, index.Structure} {
-		if t.entry[s], err = m.section(nil, &r, s); err != nil {
-			t.src.Bits &^= index.Parsed
-			return t, nil
-		}
+	if t.entry[index.Structure], err = m.section(nil, &r, index.Structure); err != nil {
+		t.src.Bits &^= index.Parsed
 	}
 	return t, nil
 }

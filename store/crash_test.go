@@ -224,7 +224,7 @@ var crashCases = []crashCase{
 		if err != nil {
 			return err
 		}
-		return errors.Join(m.compact(lock, 1<<40), lock.Unlock())
+		return errors.Join(m.compact(lock), lock.Unlock())
 	}, func(done bool, count func(string, int) int) error {
 		return kept(count, []int{0, 1, 2, 3}, "INBOX")
 	}},

@@ -45,3 +45,10 @@ func diskError(err error) error {
 	}
 	return err
 }
+
+// noRoom reports whether an error says that nothing can be written now, so that
+// what is there can still be read.
+func noRoom(err error) bool {
+	err = diskError(err)
+	return errors.Is(err, ErrDiskFull) || errors.Is(err, ErrOverQuota) || errors.Is(err, ErrReadOnlyDisk)
+}

@@ -2,8 +2,8 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 
@@ -14,12 +14,17 @@ import (
 
 // examine makes the record of a file that was found. Where the file's name or
 // its line in dovecot-uidlist tells the sizes, the file itself is only looked at
-// when somebody wants to know more. Errors wrap fs.ErrNotExist when it is gone.
+// when somebody wants to know more. Errors wrap fs.ErrNotExist when it is gone,
+// errNoMessage when it is none. One that cannot be read is a message all the
+// same, and one that the index has no room for.
 func (m *Mailbox) examine(e maildir.Entry, line listed, guid string) (index.Record, error) {
 	r := index.Record{UID: line.uid, Saved: line.saved, Hash: index.Hash(e.Name.Base)}
 	fi, err := m.folder.Stat(e.Ref())
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return r, err
+	}
+	if err != nil || !fi.Mode().IsRegular() {
+		return r, errNoMessage
 	}
 	r.SetDate(fi.ModTime().Unix())
 	if r.Saved == 0 {
@@ -41,23 +46,33 @@ func (m *Mailbox) examine(e maildir.Entry, line listed, guid string) (index.Reco
 			r.Bits |= index.CRLF
 		}
 	default:
-		f, err := m.folder.Open(e.Ref())
-		if err != nil {
+		s, err := m.read(e)
+		if errors.Is(err, fs.ErrNotExist) {
 			return r, err
 		}
-		s, err := m.a.s.parseFile(f)
-		if err = errors.Join(err, f.Close()); err != nil {
-			return r, fmt.Errorf("reading message %s in %s: %w", e.File, m.name, err)
+		if err != nil {
+			m.a.s.log.Warn("a message cannot be read", "person", m.a.person, "mailbox", m.name, "file", e.File, "err", err)
+			r.SetSize(fi.Size())
+			break
 		}
-		fillEntry(&entry, s)
+		entry[index.Structure] = s.AppendBinary(nil)
 		describe(&r, s)
 	}
-	off, err := m.x.Data().Append(r.UID, &entry)
-	if err != nil {
-		return r, diskError(fmt.Errorf("writing the index of %s: %w", m.name, err))
-	}
-	r.SetOffset(off)
+	m.appendData(&r, &entry)
 	return r, nil
+}
+
+// errNoMessage says that a directory entry among the messages is none.
+var errNoMessage = errors.New("it is not a message")
+
+// read takes the file of a message apart.
+func (m *Mailbox) read(e maildir.Entry) (*message.Structure, error) {
+	f, err := m.folder.Open(e.Ref())
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.a.s.parseFile(f)
+	return s, errors.Join(err, f.Close())
 }
 
 // describe notes in r what parsing found.
@@ -67,13 +82,6 @@ func describe(r *index.Record, s *message.Structure) {
 	if r.Bits &^= index.CRLF; s.CRLF {
 		r.Bits |= index.CRLF
 	}
-}
-
-// fillEntry fills in what is kept ready of a message's structure.
-func fillEntry(e *index.Entry, s *message.Structure) {
-	e[index.Envelope] = s.AppendEnvelope(nil)
-	e[index.BodyStructure] = s.AppendBodyStructure(nil)
-	e[index.Structure] = s.AppendBinary(nil)
 }
 
 // parseFile reads a message from its beginning.

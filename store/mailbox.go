@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"time"
 
 	"letterbox/store/index"
 	"letterbox/store/maildir"
@@ -309,11 +310,14 @@ func (m *Mailbox) unload() error {
 // load opens the index, recovers what a crash left undone and compares with the files.
 func (m *Mailbox) load() error {
 	removed, err := m.folder.Recover()
-	if err != nil {
+	if err != nil && !noRoom(err) {
 		return fmt.Errorf("recovering %s: %w", m.name, err)
 	}
 	if len(removed) > 0 {
 		m.a.s.log.Info("removed what was never acknowledged", "person", m.a.person, "mailbox", m.name, "messages", len(removed))
+	}
+	if err := m.folder.CleanTmp(time.Now()); err != nil { // what crashes have left only takes room
+		m.a.s.log.Debug("clearing temporary files", "mailbox", m.name, "err", err)
 	}
 	x, err := index.Load(m.folder.FS())
 	if err == nil {

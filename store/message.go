@@ -19,6 +19,7 @@ type Message struct {
 	f    *os.File
 	size int64
 	crlf bool
+	info *message.Structure // nil: the index has it
 
 	mu   sync.Mutex // guards what follows: reading a file with bare LFs
 	wire io.Reader
@@ -44,14 +45,13 @@ func (m *Mailbox) Message(uid UID) (_ *Message, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// A name can lie about sizes; what is served must be what was announced.
-	if r.Bits&index.CRLF != 0 && fi.Size() != r.Size() {
-		if err := m.parse(uid); err != nil {
+	// A name can lie about sizes and line ends; what is served is what is there.
+	if r.Bits&index.Parsed == 0 || r.Bits&index.CRLF != 0 && fi.Size() != r.Size() {
+		s, err := m.parse(uid)
+		if err != nil {
 			return nil, err
 		}
-		if r, err = m.record(uid); err != nil {
-			return nil, err
-		}
+		return &Message{m: m, uid: uid, f: f, size: s.Size, crlf: s.CRLF, info: s}, nil
 	}
 	return &Message{m: m, uid: uid, f: f, size: r.Size(), crlf: r.Bits&index.CRLF != 0}, nil
 }
@@ -64,6 +64,9 @@ func (m *Message) Size() int64 { return m.size }
 
 // Structure returns the message's parts.
 func (m *Message) Structure() (*message.Structure, error) {
+	if m.info != nil {
+		return m.info, nil
+	}
 	s, err := m.m.structure(m.uid)
 	if errors.Is(err, ErrExpunged) {
 		return m.parseOpen()

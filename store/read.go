@@ -17,12 +17,35 @@ import (
 // AppendEnvelope appends a message's ENVELOPE, as IMAP sends it, to dst.
 // ErrExpunged: it is gone.
 func (m *Mailbox) AppendEnvelope(dst []byte, uid UID) ([]byte, error) {
-	return m.appendParsed(dst, uid, index.Envelope)
+	b, err := m.appendStored(dst, uid)
+	if err != nil {
+		return dst, err
+	}
+	envelope, err := message.StoredEnvelope(b[len(dst):])
+	if err == nil {
+		return append(b[:len(dst)], envelope...), nil
+	}
+	s, err := m.parse(uid) // written by another version
+	if err != nil {
+		return dst, err
+	}
+	return s.AppendEnvelope(dst), nil
 }
 
 // AppendBodyStructure appends a message's BODYSTRUCTURE to dst. ErrExpunged: it is gone.
 func (m *Mailbox) AppendBodyStructure(dst []byte, uid UID) ([]byte, error) {
-	return m.appendParsed(dst, uid, index.BodyStructure)
+	b, err := m.appendStored(dst, uid)
+	if err != nil {
+		return dst, err
+	}
+	if out, err := message.AppendStoredBodyStructure(b, b[len(dst):]); err == nil {
+		return append(out[:len(dst)], out[len(b):]...), nil
+	}
+	s, err := m.parse(uid) // written by another version
+	if err != nil {
+		return dst, err
+	}
+	return s.AppendBodyStructure(dst), nil
 }
 
 // AppendBody appends a message's BODY, which is BODYSTRUCTURE without extension
@@ -37,89 +60,83 @@ func (m *Mailbox) AppendBody(dst []byte, uid UID) ([]byte, error) {
 
 // structure returns what is known of a message's parts.
 func (m *Mailbox) structure(uid UID) (*message.Structure, error) {
-	b, err := m.appendParsed(nil, uid, index.Structure)
+	b, err := m.appendStored(nil, uid)
 	if err != nil {
 		return nil, err
 	}
-	s, err := message.Decode(b)
-	if err == nil {
+	if s, err := message.Decode(b); err == nil {
 		return s, nil
 	}
-	// Written by another version: take the message apart again.
-	if err := m.parse(uid); err != nil {
-		return nil, err
-	}
-	if b, err = m.appendParsed(b[:0], uid, index.Structure); err != nil {
-		return nil, err
-	}
-	return message.Decode(b)
+	return m.parse(uid) // written by another version
 }
 
-// appendParsed appends a section that comes from parsing, which is done now if
-// it was not before.
-func (m *Mailbox) appendParsed(dst []byte, uid UID, s index.Section) ([]byte, error) {
-	for tries := 0; ; tries++ {
-		r, err := m.record(uid)
-		if err != nil {
-			return dst, err
-		}
-		if r.Bits&index.Parsed != 0 {
-			b, err := m.section(dst, &r, s)
-			if !errors.Is(err, index.ErrNoData) {
-				return b, err
-			}
-			err = nil
-		}
-		if tries == 1 {
-			return dst, fmt.Errorf("the index of %s does not keep message %d", m.Name(), uid)
-		}
-		if err := m.parse(uid); err != nil {
-			return dst, err
+// appendStored appends the stored form of a message's structure, taking the
+// message apart now if that was not done before.
+func (m *Mailbox) appendStored(dst []byte, uid UID) ([]byte, error) {
+	r, err := m.record(uid)
+	if err != nil {
+		return dst, err
+	}
+	if r.Bits&index.Parsed != 0 {
+		b, err := m.section(dst, &r, index.Structure)
+		if !errors.Is(err, index.ErrNoData) {
+			return b, err
 		}
 	}
+	s, err := m.parse(uid)
+	if err != nil {
+		return dst, err
+	}
+	return s.AppendBinary(dst), nil
 }
 
-// parse takes a message apart and keeps what was found.
-func (m *Mailbox) parse(uid UID) error {
+// parse takes a message apart and keeps what was found, if that is possible.
+func (m *Mailbox) parse(uid UID) (*message.Structure, error) {
 	f, err := m.openFile(uid)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s, err := m.a.s.parseFile(f)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("reading message %d in %s: %w", uid, m.Name(), err)
+		return nil, fmt.Errorf("reading message %d in %s: %w", uid, m.Name(), err)
 	}
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
-	return m.keepParsed(uid, s)
+	return s, m.keepParsed(uid, s)
 }
 
-// keepParsed writes what parsing found into the index. The caller holds writeMu.
+// keepParsed takes what parsing found into the index. The caller holds writeMu.
 func (m *Mailbox) keepParsed(uid UID, s *message.Structure) error {
 	r, err := m.record(uid)
 	if err != nil {
 		return err
 	}
-	_, base, err := m.ref(&r)
-	if err != nil {
-		return err
-	}
-	guid, err := m.section(nil, &r, index.GUID)
-	if err != nil {
-		guid = nil
-	}
-	entry := index.Entry{index.BaseName: []byte(base), index.GUID: guid}
-	fillEntry(&entry, s)
-	off, err := m.x.Data().Append(r.UID, &entry)
-	if err != nil {
-		return diskError(fmt.Errorf("writing the index of %s: %w", m.name, err))
-	}
 	describe(&r, s)
-	r.SetOffset(off)
+	if err := m.storeParsed(&r, s); err != nil {
+		m.a.s.log.Warn("writing the index", "person", m.a.person, "mailbox", m.name, "err", err)
+		r.Bits &^= index.Parsed
+	}
 	m.mu.Lock()
 	m.x.Put(r)
 	m.mu.Unlock()
 	m.flush()
+	return nil
+}
+
+func (m *Mailbox) storeParsed(r *index.Record, s *message.Structure) error {
+	_, base, err := m.ref(r)
+	if err != nil {
+		return err
+	}
+	guid, err := m.section(nil, r, index.GUID)
+	if err != nil {
+		return err
+	}
+	off, err := m.x.Data().Append(r.UID, &index.Entry{index.BaseName: []byte(base), index.GUID: guid, index.Structure: s.AppendBinary(nil)})
+	if err != nil {
+		return err
+	}
+	r.SetOffset(off)
 	return nil
 }
 

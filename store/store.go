@@ -78,7 +78,9 @@ func Open(dir string, o Options) (*Store, error) {
 
 func (s *Store) prepare(dir string) error {
 	abilities, err := maildir.Probe(s.dir)
-	if err != nil {
+	if noRoom(err) { // mail can be read all the same, and removed
+		s.log.Warn("nothing can be written to the mail directory", "dir", s.dir, "err", err)
+	} else if err != nil {
 		return fmt.Errorf("%s cannot hold mail: %w", s.dir, err)
 	}
 	for _, note := range abilities.Notes {

@@ -44,18 +44,23 @@ func (m *Mailbox) sync(force bool) error {
 // syncWith is sync that always looks, and waits for the list's lock until ctx ends.
 func (m *Mailbox) syncWith(ctx context.Context) error {
 	lock, err := m.lockList(ctx)
-	if errors.Is(err, ErrReadOnlyDisk) && m.loaded {
-		return nil // nobody else can change anything either, and what is known can be read on
+	switch {
+	case err == nil:
+		err = errors.Join(m.syncLocked(lock), lock.Unlock())
+	case noRoom(err) && !m.loaded:
+		err = m.syncLocked(nil)
 	}
-	if err != nil {
-		return err
+	if noRoom(err) && m.loaded {
+		m.a.s.log.Warn("what other programs did cannot be taken in", "person", m.a.person, "mailbox", m.name, "err", err)
+		return nil // what is known can be read on
 	}
-	return errors.Join(m.syncLocked(lock), lock.Unlock())
+	return err
 }
 
 // syncLocked compares the folder's files with the index and takes in what
 // differs. The list's lock is held throughout, so that a line without a file is
-// one that will never get its file, not one that waits for it.
+// one that will never get its file, not one that waits for it. lock is nil on a
+// disk that cannot be written: then messages without a line stay out.
 // The caller holds writeMu and the lock.
 func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 	l, err := m.openList(lock)
@@ -96,13 +101,13 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 	if err := s.publish(lock, l.header.UIDNext); err != nil {
 		return err
 	}
-	if (l.damaged || m.lines > 2*len(m.x.Records)+1000) && !s.unsure {
-		if err := m.compact(lock, 0); err != nil {
-			return diskError(fmt.Errorf("writing dovecot-uidlist of %s anew: %w", m.name, err))
+	if lock != nil && (l.damaged || m.lines > 2*len(m.x.Records)+1000) && !s.unsure {
+		if err := m.compact(lock); err != nil && !noRoom(err) {
+			return fmt.Errorf("writing dovecot-uidlist of %s anew: %w", m.name, err)
 		}
 		wrote = true
 	}
-	if err := s.separate(); err != nil {
+	if err := s.separate(); err != nil && !noRoom(err) {
 		return err
 	}
 	m.flush()
@@ -169,6 +174,9 @@ func (s *scan) entry(e maildir.Entry) error {
 		s.compare(int(i), e)
 		return nil
 	}
+	if !e.Name.CanBeListed() {
+		return nil
+	}
 	s.byHash[h] = -1
 	if line, ok := s.l.unknown[h]; ok {
 		return s.add(e, line)
@@ -220,10 +228,17 @@ func (s *scan) add(e maildir.Entry, line listed) error {
 		s.unsure = true
 		return nil
 	}
+	if errors.Is(err, errNoMessage) {
+		s.m.a.s.log.Warn("this is no message and is left alone", "person", s.m.a.person, "mailbox", s.m.name, "file", e.File)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	f, bits, odd := s.flags(line.uid, e)
+	if r.Bits&index.Odd != 0 {
+		odd = e.File // the index has no other place for it
+	}
 	r.Flags, r.Bits = uint64(f), r.Bits|bits
 	if odd != "" {
 		s.odd[r.UID] = odd
@@ -237,6 +252,10 @@ func (s *scan) number(lock *maildir.UIDListLock) (wrote bool, err error) {
 	if len(s.fresh) == 0 {
 		return false, nil
 	}
+	if lock == nil {
+		s.unsure = true
+		return false, nil
+	}
 	slices.SortFunc(s.fresh, func(a, b maildir.Entry) int {
 		return cmp.Or(cmp.Compare(bornAt(a.Name.Base), bornAt(b.Name.Base)), strings.Compare(a.Name.Base, b.Name.Base))
 	})
@@ -246,6 +265,7 @@ func (s *scan) number(lock *maildir.UIDListLock) (wrote bool, err error) {
 		batch := s.fresh[:min(len(s.fresh), 1024)]
 		s.fresh = s.fresh[len(batch):]
 		recs = recs[:0]
+		known := len(s.found)
 		for _, e := range batch {
 			if uid == 0 || uid == 1<<32-1 {
 				return wrote, ErrMailboxOutOfUIDs
@@ -261,7 +281,18 @@ func (s *scan) number(lock *maildir.UIDListLock) (wrote bool, err error) {
 			recs = append(recs, maildir.UIDRecord{UID: uid, Base: e.Name.Base, Physical: -1, Virtual: -1, SaveDate: int64(line.saved)})
 			uid++
 		}
-		if err := lock.Append(recs); err != nil {
+		err := lock.Append(recs)
+		if errors.Is(err, maildir.ErrRewrite) {
+			if err = s.m.rewrite(lock, 0); err == nil {
+				err = lock.Append(recs)
+			}
+		}
+		if noRoom(err) { // they wait in the folder, and the others can be read
+			s.m.a.s.log.Warn("new messages cannot be shown", "person", s.m.a.person, "mailbox", s.m.name, "err", err)
+			s.found, s.unsure = s.found[:known], true
+			return true, nil
+		}
+		if err != nil {
 			return true, diskError(fmt.Errorf("numbering messages in %s: %w", s.m.name, err))
 		}
 	}
@@ -292,15 +323,14 @@ func (s *scan) publish(lock *maildir.UIDListLock, uidNext uint32) error {
 		m.mu.Lock()
 		m.x.Reserve(uidNext)
 		m.mu.Unlock()
-		return m.reserveModSeq(m.x.ModSeq, lock)
+		_, err := s.reserve(m.x.ModSeq, lock)
+		return err
 	}
-	modseq, err := m.nextModSeq(lock)
+	modseq, err := s.reserve(m.x.ModSeq+1, lock)
 	if err != nil {
 		return err
 	}
-	if err := s.renew(); err != nil {
-		return err
-	}
+	s.renew()
 	slices.SortFunc(s.found, func(a, b index.Record) int { return cmp.Compare(a.UID, b.UID) })
 	for i := range s.found {
 		s.found[i].ModSeq = modseq
@@ -325,24 +355,40 @@ func (s *scan) publish(lock *maildir.UIDListLock, uidNext uint32) error {
 	return nil
 }
 
-// renew writes data entries anew that could not be read.
-func (s *scan) renew() error {
+// reserve returns v, reserved on disk, for what the scan found.
+func (s *scan) reserve(v uint64, lock *maildir.UIDListLock) (uint64, error) {
+	m := s.m
+	if lock != nil {
+		err := m.reserveModSeq(v, lock)
+		if err == nil || m.loaded || !noRoom(err) {
+			return v, err
+		}
+	}
+	// Nothing can be reserved now. The highest that was is not below anything that
+	// was shown, and whatever comes later will be above it.
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.x.ModSeq = max(m.x.Ceiling, 1)
+	return m.x.ModSeq, nil
+}
+
+// renew writes data entries anew that could not be read. The index keeps the
+// whole names of those for which that does not succeed.
+func (s *scan) renew() {
 	for i := range s.changed {
 		c := &s.changed[i]
 		if !c.data {
 			continue
 		}
-		r := &s.m.x.Records[c.at]
+		r := s.m.x.Records[c.at]
 		h := index.Hash(c.entry.Name.Base)
-		off, err := s.m.x.Data().Append(r.UID, &index.Entry{index.BaseName: []byte(c.entry.Name.Base), index.GUID: []byte(s.l.guids[h])})
-		if err != nil {
-			return diskError(err)
+		s.m.appendData(&r, &index.Entry{index.BaseName: []byte(c.entry.Name.Base), index.GUID: []byte(s.l.guids[h])})
+		if c.bits &^= index.Parsed; r.Bits&index.Odd != 0 {
+			c.bits, c.odd = c.bits|index.Odd, c.entry.File
 		}
 		s.m.mu.Lock()
-		r.SetOffset(off)
+		s.m.x.Records[c.at].SetOffset(r.Offset())
 		s.m.mu.Unlock()
-		c.bits &^= index.Parsed
 		delete(s.m.doubt, r.UID)
 	}
-	return nil
 }

@@ -150,14 +150,14 @@ func (m *Mailbox) line(r *index.Record) (maildir.UIDRecord, error) {
 // compact writes dovecot-uidlist anew: without lines of messages that are gone
 // and with those that damage took. The index must be true to the files.
 // The caller holds writeMu and lock.
-func (m *Mailbox) compact(lock *maildir.UIDListLock, ceiling uint64) error {
+func (m *Mailbox) compact(lock *maildir.UIDListLock) error {
 	r, err := m.folder.ReadUIDList(maildir.Mark{})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	h := r.Header()
-	h.UIDNext, h.ModSeqCeiling = max(h.UIDNext, m.x.UIDNext), max(h.ModSeqCeiling, ceiling)
+	h.UIDNext, h.ModSeqCeiling = max(h.UIDNext, m.x.UIDNext), max(h.ModSeqCeiling, m.x.Ceiling)
 	m.lines, m.mark = 0, maildir.Mark{}
 	return lock.Rewrite(h, m.merge(r))
 }
@@ -207,18 +207,21 @@ func (m *Mailbox) lockList(ctx context.Context) (*maildir.UIDListLock, error) {
 func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 	l, err := m.readList()
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && (l.header.UIDValidity == 0 || l.header.GUID.IsZero()):
+	case lock == nil && err == nil && l.header.UIDValidity == 0:
+		err = maildir.ErrRewrite
+	case lock == nil && err != nil:
+	case errors.Is(err, fs.ErrNotExist) || err == nil && (l.header.UIDValidity == 0 || lock != nil && l.header.GUID.IsZero()):
 		if err := m.newList(lock, l); err != nil {
 			return nil, err
 		}
 		l, err = m.readList()
-	case err == nil && lock.Doubtful():
+	case err == nil && lock != nil && lock.Doubtful():
 		if err := m.rewrite(lock, 0); err != nil {
 			return nil, err
 		}
 		l, err = m.readList()
 	case err == nil && m.isNews(l):
-		err = lock.Sync()
+		err = m.folder.SyncUIDList()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading dovecot-uidlist of %s: %w", m.name, err)
@@ -229,9 +232,7 @@ func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 	if m.loaded { // somebody replaced the mailbox under its users
 		return nil, m.abandon(ErrClosed)
 	}
-	if err := m.newIndex(l.header); err != nil {
-		return nil, err
-	}
+	m.newIndex(l.header)
 	m.mark = maildir.Mark{}
 	return m.readList()
 }
@@ -242,8 +243,8 @@ func (m *Mailbox) isNews(l *listing) bool {
 	return m.x == nil || len(l.unknown) > 0 || l.header.UIDNext > m.x.UIDNext || l.header.ModSeqCeiling > m.x.Ceiling
 }
 
-// newIndex starts an empty index for a folder.
-func (m *Mailbox) newIndex(h maildir.UIDHeader) error {
+// newIndex starts an empty index for a folder, in memory where it cannot be written.
+func (m *Mailbox) newIndex(h maildir.UIDHeader) {
 	if m.x != nil {
 		if err := m.x.Discard(); err != nil {
 			m.a.s.log.Debug("discarding an index", "mailbox", m.name, "err", err)
@@ -252,16 +253,15 @@ func (m *Mailbox) newIndex(h maildir.UIDHeader) error {
 	// What this mailbox's mod-sequences were is not known: begin above all of them,
 	// those of a Dovecot that had it before as well.
 	start := max(h.ModSeqCeiling, uint64(m.a.s.clock.now().Unix())) + 1
-	x, err := index.New(m.folder.FS(), index.State{
-		UIDValidity: h.UIDValidity, UIDNext: 1, ModSeq: start, Floor: start, Ceiling: h.ModSeqCeiling, MailboxID: h.GUID.String(),
-	})
+	state := index.State{UIDValidity: h.UIDValidity, UIDNext: 1, ModSeq: start, Floor: start, Ceiling: h.ModSeqCeiling, MailboxID: h.GUID.String()}
+	x, err := index.New(m.folder.FS(), state)
 	if err != nil {
-		return diskError(fmt.Errorf("making the index of %s: %w", m.name, err))
+		m.a.s.log.Warn("the index is kept in memory only", "person", m.a.person, "mailbox", m.name, "err", err)
+		x = index.NewInMemory(state)
 	}
 	m.mu.Lock()
 	m.x = x
 	m.mu.Unlock()
-	return nil
 }
 
 // abandon makes the mailbox unusable for those who have it open, and gives up

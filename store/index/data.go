@@ -8,16 +8,17 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 )
 
 // DataName is the name of the data file in a folder.
 const DataName = "letterbox.data"
 
 const (
-	dataMagic      = "LBXDATA1"
+	dataMagic      = "LBXDATA2"
 	dataHeaderSize = 32
 	entryMagic     = 0x4C42
-	sections       = 5
+	sections       = 3
 	entryHeader    = 2 + 2 + 4 + sections*8 + 4
 	maxSection     = 1 << 24
 	windowSize     = 32 << 10
@@ -28,15 +29,16 @@ type Section int
 
 // The sections of an entry.
 const (
-	BaseName Section = iota
-	Envelope
-	BodyStructure
-	Structure
-	GUID // the identity the message brought along; empty: its base name
+	BaseName  Section = iota
+	Structure         // message.Structure.AppendBinary, ENVELOPE and BODYSTRUCTURE among it; empty: not parsed
+	GUID              // the identity the message brought along; empty: its base name
 )
 
 // ErrNoData says that the data file does not hold what was asked for.
 var ErrNoData = errors.New("the index has no data of this message")
+
+// errMemory is why an index in memory keeps no data.
+var errMemory = errors.New("the index is kept in memory only")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -45,7 +47,7 @@ type Entry [sections][]byte
 
 // Data is the data file of a folder.
 type Data struct {
-	f          *os.File
+	f          *os.File // nil: there is none, because the index is in memory only
 	generation uint64
 
 	mu     sync.Mutex // guards what follows
@@ -79,7 +81,7 @@ func openData(root *os.Root, generation uint64) (*Data, error) {
 	} else if !fi.Mode().IsRegular() {
 		return nil, errDamaged
 	}
-	f, err := root.OpenFile(DataName, os.O_RDWR, 0)
+	f, _, err := openExisting(root, DataName)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +106,9 @@ func (d *Data) Append(uid uint32, e *Entry) (int64, error) {
 		if len(e[s]) > maxSection {
 			return 0, fmt.Errorf("section %d of message %d is too large for the index", s, uid)
 		}
+	}
+	if d.f == nil {
+		return 0, errMemory
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -237,7 +242,21 @@ func (d *Data) Relax() {
 	d.mu.Unlock()
 }
 
-func (d *Data) close() error { return d.f.Close() }
+func (d *Data) close() error {
+	if d.f == nil {
+		return nil
+	}
+	return d.f.Close()
+}
+
+// openExisting opens one of our files, for reading only where writing is not possible.
+func openExisting(root *os.Root, name string) (f *os.File, readOnly bool, err error) {
+	if f, err = root.OpenFile(name, os.O_RDWR, 0); errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
+		f, err = root.Open(name)
+		readOnly = true
+	}
+	return f, readOnly, err
+}
 
 func removeIfThere(root *os.Root, name string) error {
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -29,7 +29,7 @@ type logFile struct {
 	f        *os.File
 	size     int64
 	snapshot int64 // what of size is the snapshot
-	broken   bool  // a write went wrong: the files on disk are worthless
+	broken   bool  // nothing is written any more: a write went wrong, or none is possible
 }
 
 // New makes an empty index for a folder and the two files, in place of any
@@ -49,6 +49,12 @@ func New(root *os.Root, s State) (*Index, error) {
 	return x, nil
 }
 
+// NewInMemory makes an empty index without files, for a disk that cannot be
+// written. It keeps no data: Append to it is an error.
+func NewInMemory(s State) *Index {
+	return &Index{State: s, odd: map[uint32]string{}, data: &Data{}, file: logFile{broken: true}}
+}
+
 func newGeneration() uint64 {
 	var b [8]byte
 	rand.Read(b[:]) // never fails
@@ -56,18 +62,18 @@ func newGeneration() uint64 {
 }
 
 // Load reads the index of a folder. Any error means that there is none to be
-// used: make it with New.
+// used: make it with New. On a disk that can only be read it goes on in memory.
 func Load(root *os.Root) (x *Index, err error) {
 	if fi, err := root.Lstat(Name); err != nil {
 		return nil, err
 	} else if !fi.Mode().IsRegular() {
 		return nil, errDamaged
 	}
-	f, err := root.OpenFile(Name, os.O_RDWR, 0)
+	f, readOnly, err := openExisting(root, Name)
 	if err != nil {
 		return nil, err
 	}
-	x = &Index{odd: map[uint32]string{}, file: logFile{root: root, f: f}}
+	x = &Index{odd: map[uint32]string{}, file: logFile{root: root, f: f, broken: readOnly}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, x.closeFiles())
@@ -352,6 +358,9 @@ func (x *Index) Close(signature [16]int64, settled bool) error {
 
 // Discard closes the files and removes the index.
 func (x *Index) Discard() error {
+	if x.file.root == nil {
+		return nil
+	}
 	return errors.Join(removeIfThere(x.file.root, Name), x.closeFiles())
 }
 

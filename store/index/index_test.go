@@ -42,7 +42,7 @@ func build(t testing.TB, r *os.Root, n int) *Index {
 	}
 	for i := range n {
 		rec := Record{UID: uint32(i + 1), ModSeq: uint64(i + 2), Hash: Hash(fmt.Sprint("name", i))}
-		off, err := x.Data().Append(rec.UID, &Entry{BaseName: fmt.Append(nil, "name", i), Envelope: []byte("(env)")})
+		off, err := x.Data().Append(rec.UID, &Entry{BaseName: fmt.Append(nil, "name", i), Structure: []byte("(env)")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestDamagedData(t *testing.T) {
 		x.Data().Relax()
 		for i := range x.Records {
 			rec := &x.Records[i]
-			for s, want := range map[Section]string{BaseName: fmt.Sprint("name", rec.UID-1), Envelope: "(env)"} {
+			for s, want := range map[Section]string{BaseName: fmt.Sprint("name", rec.UID-1), Structure: "(env)"} {
 				if got, err := x.Data().AppendSection(nil, rec.Offset(), rec.UID, s); err == nil && string(got) != want {
 					t.Fatalf("octet %d is wrong and message %d has %q", at, rec.UID, got)
 				}

@@ -82,6 +82,12 @@ func ParseName(file string) Name {
 	return n
 }
 
+// CanBeListed reports whether dovecot-uidlist can hold the base name. A file
+// whose name it cannot is no message to anybody.
+func (n Name) CanBeListed() bool {
+	return n.Base != "" && n.Base[0] != '.' && len(n.Base) <= maxDirName && !strings.ContainsAny(n.Base, "/:\n\x00")
+}
+
 // File is the file name: base, ":2," and the letters in the order of ASCII, as
 // Dovecot and go-maildir write them. Without HasInfo, flags and letters it is
 // the base alone, as in new/.

@@ -251,8 +251,7 @@ func appendRecord(dst []byte, rec UIDRecord) []byte {
 
 // check refuses a record whose line would not be read back as it is.
 func (rec UIDRecord) check() error {
-	ok := rec.UID != 0 && rec.UID <= maxUID && rec.Base != "" && rec.Base[0] != '.' && len(rec.Base) <= maxDirName &&
-		!strings.ContainsAny(rec.Base, "/:\n\x00") && cleanField(rec.GUID) && len(rec.Unknown) <= 32
+	ok := rec.UID != 0 && rec.UID <= maxUID && Name{Base: rec.Base}.CanBeListed() && cleanField(rec.GUID) && len(rec.Unknown) <= 32
 	for _, field := range rec.Unknown {
 		ok = ok && field != "" && 'A' <= field[0] && field[0] <= 'Z' && cleanField(field)
 	}

@@ -137,15 +137,18 @@ func (l *UIDListLock) syncList(f *os.File) error {
 // with ErrRewrite.
 func (l *UIDListLock) Doubtful() bool { return l.locks.isDoubtful(l.key) }
 
-// Sync makes durable what other programs have written, or an earlier process
-// before it was killed.
-func (l *UIDListLock) Sync() error {
-	f, err := openRegular(l.fs, uidListName, os.O_RDONLY)
+// SyncUIDList makes durable what other programs have written to the list, or
+// an earlier process before it was killed. It needs no lock.
+func (f *Folder) SyncUIDList() error {
+	list, err := openRegular(f.fs, uidListName, os.O_RDONLY)
 	if err == nil {
-		err = errors.Join(l.syncList(f), f.Close())
+		if err = f.step(StepListSync); err == nil {
+			err = list.Sync()
+		}
+		err = errors.Join(err, list.Close())
 	}
 	if err == nil {
-		err = l.sync(".")
+		err = f.sync(".")
 	}
 	if err != nil {
 		return fmt.Errorf("syncing the list of messages: %w", err)

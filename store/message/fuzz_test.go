@@ -55,6 +55,8 @@ func FuzzParser(f *testing.F) {
 func FuzzDecode(f *testing.F) {
 	seed(f, func(data []byte) { f.Add(parse(data).AppendBinary(nil)) })
 	f.Fuzz(func(t *testing.T, b []byte) {
+		StoredEnvelope(b) // whatever it is
+		AppendStoredBodyStructure(nil, b)
 		s, err := Decode(b)
 		if err != nil {
 			return

@@ -208,6 +208,21 @@ func verifyBinary(s *Structure) error {
 	if !reflect.DeepEqual(s, back) {
 		return fmt.Errorf("decoded %+v\nwant %+v", back, s)
 	}
+	return verifyStored(s)
+}
+
+// verifyStored checks that what is read from the compact form without decoding
+// it is the same.
+func verifyStored(s *Structure) error {
+	b := s.AppendBinary(nil)
+	envelope, err := StoredEnvelope(b)
+	if want := s.AppendEnvelope(nil); err != nil || !bytes.Equal(envelope, want) {
+		return fmt.Errorf("stored ENVELOPE %q, %v\nwant %q", envelope, err, want)
+	}
+	body, err := AppendStoredBodyStructure(nil, b)
+	if want := s.AppendBodyStructure(nil); err != nil || !bytes.Equal(body, want) {
+		return fmt.Errorf("stored BODYSTRUCTURE %q, %v\nwant %q", body, err, want)
+	}
 	return nil
 }
 
