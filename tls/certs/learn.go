@@ -62,7 +62,7 @@ func (m *Manager) hearAddress(p *presented, c net.Conn) {
 		return
 	}
 	ip := local.AddrPort().Addr().Unmap().WithZone("")
-	if slices.Contains(p.ips, ip) || !atHome(ip) {
+	if slices.Contains(p.ips, ip) || !atHome(ip) || ip.IsLoopback() { // no router gives those out
 		return
 	}
 	if m.learned.hear(ip, maxNames-len(p.ips)-len(p.tls.Leaf.DNSNames)) {

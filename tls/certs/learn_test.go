@@ -58,7 +58,7 @@ func TestAddressChanges(t *testing.T) {
 		}
 		apply(t, m, "nas.local")
 		first := m.Serving()
-		for _, known := range []string{"192.168.1.5", "::ffff:192.168.1.5", "fd00::5", "203.0.113.9", "2001:db8::1"} {
+		for _, known := range []string{"192.168.1.5", "::ffff:192.168.1.5", "fd00::5", "203.0.113.9", "127.0.0.9", "2001:db8::1"} {
 			arriveAt(m, known)
 		}
 		synctest.Wait()
