@@ -346,3 +346,33 @@ func TestInteropReadOnlyDisk(t *testing.T) {
 	}
 	again.wantKept(t, append(acknowledged, "INBOX later"))
 }
+
+// TestInteropStartOnFullDisk: after a restart, too, people can read their mail and make room.
+func TestInteropStartOnFullDisk(t *testing.T) {
+	t.Parallel()
+	b := startIn(t, smallDisk(t))
+	if err := b.post25(t, marked("early", 100<<10)); err != nil {
+		t.Fatal(err)
+	}
+	b.wantKept(t, []string{"INBOX early"})
+	b.stop()
+	ballast(t, b.dir)
+	b = run(t, b.dir)
+	b.wantKept(t, []string{"INBOX early"})
+	ben := b.imap(t, "ben")
+	if _, err := ben.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	deleted := imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagDeleted}, Silent: true}
+	if err := ben.Store(imap.SeqSetNum(2), &deleted, nil).Close(); err != nil {
+		t.Errorf("STORE: %v", err)
+	}
+	if err := ben.Expunge().Close(); err != nil {
+		t.Errorf("EXPUNGE: %v", err)
+	}
+	if err := b.post25(t, marked("late", 10<<10)); err != nil {
+		t.Errorf("SMTP after the expunge: %v", err)
+	}
+	b.wantKept(t, []string{"INBOX late"})
+	b.wantNoLeftovers(t)
+}
