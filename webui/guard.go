@@ -45,7 +45,11 @@ func isNear(peer string) bool {
 	if err != nil {
 		return false
 	}
-	ip := ap.Addr().Unmap()
+	return isHomeAddress(ap.Addr())
+}
+
+func isHomeAddress(ip netip.Addr) bool {
+	ip = ip.Unmap()
 	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast()
 }
 

@@ -3,6 +3,7 @@ package webui
 import (
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ func (u *UI) RedirectHandler(httpsPort func() int) http.Handler {
 		switch {
 		case r.URL.Path == "/healthz":
 			healthz(w, r)
-		case !u.isOurHost(r.Host):
+		case !u.isOurHost(r.Host) || isFarAddress(hostOf(r.Host)):
 			http.Error(w, refusalHost.Lead, http.StatusMisdirectedRequest)
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			// What was sent in the clear is not sent on: the form is to be opened over HTTPS.
@@ -29,6 +30,12 @@ func (u *UI) RedirectHandler(httpsPort func() int) http.Handler {
 			http.Redirect(w, r, secured(r, httpsPort()), http.StatusTemporaryRedirect)
 		}
 	}))
+}
+
+// isFarAddress reports whether a host is an address that is not of a home network. Nobody is served under one.
+func isFarAddress(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && !isHomeAddress(ip)
 }
 
 // secured is the address of the page asked for, over HTTPS. A set-up code that went over the wire in the clear is

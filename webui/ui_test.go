@@ -285,6 +285,8 @@ func TestRedirect(t *testing.T) {
 		{"GET", "nas.local", "http://nas.local/x", 443, 307, "https://nas.local/x"},
 		{"GET", "nas.local", "http:.evil.example", 443, 307, "https://nas.local/"},
 		{"GET", "evil.example", "/", 443, 421, ""},
+		{"GET", "203.0.113.9", "/", 443, 421, ""},
+		{"GET", "[2001:db8::1]", "/", 443, 421, ""},
 		{"GET", "nas.local@evil.example", "/", 443, 421, ""},
 		{"GET", "evil.example#.local", "/", 443, 421, ""},
 		{"GET", "a b", "/", 443, 421, ""},
