@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,8 +48,11 @@ func TestApplyFailsAtEachStep(t *testing.T) {
 			t.Parallel()
 			b := start(t)
 			saved := b.file(t)
-			remove := obstacle(t, b)
-			err := b.Update(t.Context(), invite)
+			var remove func()
+			err := b.Update(t.Context(), func(c *config.Config) error {
+				remove = obstacle(t, b)
+				return invite(c)
+			})
 			if err == nil {
 				t.Fatal("the change was made all the same")
 			}
@@ -74,16 +80,22 @@ func TestApplyFailsAtEachStep(t *testing.T) {
 	}
 }
 
-// inTheWay puts something that is neither file nor directory at path, and what was there aside, until remove.
+// inTheWay puts something at path that cannot be opened or replaced as a file, and what was there aside, until remove.
 func inTheWay(t *testing.T, path string) (remove func()) {
 	t.Helper()
 	aside := path + ".aside"
 	moved := os.Rename(path, aside) == nil
-	if err := os.Symlink(path, path); err != nil { // a loop: nobody opens it
+	var err error
+	if filepath.Ext(path) == "" {
+		err = os.Symlink(path, path) // a loop
+	} else {
+		err = os.MkdirAll(filepath.Join(path, "in the way"), 0o700)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return func() {
-		if err := os.Remove(path); err != nil {
+		if err := os.RemoveAll(path); err != nil {
 			t.Error(err)
 		}
 		if moved {
@@ -135,6 +147,66 @@ func TestHandWrittenIsNotUndone(t *testing.T) {
 	}
 	if !bytes.Contains(b.file(t), []byte("The Smiths")) {
 		t.Error("what was written by hand is lost")
+	}
+}
+
+// TestServicesTradePorts: a service takes over a port that another one of ours leaves in the same change, on one address or on
+// all; and gets it back when the change fails later.
+func TestServicesTradePorts(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	port := func(svc config.Service) int {
+		_, text, err := net.SplitHostPort(b.addr(t, svc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	fix := func(c *config.Config) error {
+		c.Listen.SMTP.Listen, c.Listen.IMAP.Listen = port(config.SMTP), port(config.IMAP)
+		return nil
+	}
+	trade := func(c *config.Config) error {
+		l := &c.Listen
+		l.SMTP.Listen, l.IMAP.Listen = l.IMAP.Listen, l.SMTP.Listen
+		return nil
+	}
+	everywhere := func(c *config.Config) error {
+		c.Listen.Address = []string{"0.0.0.0"}
+		return trade(c)
+	}
+	greetings := func(what string) {
+		t.Helper()
+		for svc, want := range map[config.Service]string{config.SMTP: "220 ", config.IMAP: "* OK "} {
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(b.dial(t, svc), got); err != nil || string(got) != want {
+				t.Errorf("%s: %s says %q, %v", what, svc, got, err)
+			}
+		}
+	}
+	for _, change := range []func(*config.Config) error{fix, trade, everywhere} {
+		if err := b.Update(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+		greetings("after the change")
+		smtp, imap := port(config.SMTP), port(config.IMAP)
+		saved := b.file(t)
+		taken := b.dial(t, config.HTTPS).RemoteAddr().(*net.TCPAddr).Port
+		err := b.Update(t.Context(), func(c *config.Config) error {
+			c.Listen.Submission.Listen = taken
+			return trade(c)
+		})
+		if err == nil {
+			t.Fatal("two services have one port")
+		}
+		if port(config.SMTP) != smtp || port(config.IMAP) != imap || !bytes.Equal(saved, b.file(t)) {
+			t.Errorf("after a failure: %v", err)
+		}
+		greetings("after a failure")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -89,12 +90,17 @@ func plan(s state) map[seat]settings {
 
 func isWeb(svc config.Service) bool { return svc == config.HTTP || svc == config.HTTPS }
 
-// prepare opens what is wanted and not yet served as wanted, without serving it. On an error it has opened nothing.
-func (t *serviceTable) prepare(wanted map[seat]settings, build func(seat, settings) server, log *slog.Logger) (fresh []*service, err error) {
+// prepared is what swap brings about, and abandon undoes.
+type prepared struct {
+	fresh []*service // listening, and not yet served
+	lent  []*service // running, but without their sockets: fresh ones could not be opened beside them
+}
+
+// prepare opens what is wanted and not yet served as wanted, without serving it. On an error everything is as it was.
+func (t *serviceTable) prepare(wanted map[seat]settings, build func(seat, settings) server, log *slog.Logger) (p prepared, err error) {
 	defer func() {
 		if err != nil {
-			closeAll(fresh)
-			fresh = nil
+			t.abandon(p, build, log)
 		}
 	}()
 	seats := slices.SortedFunc(maps.Keys(wanted), func(a, b seat) int { return strings.Compare(a.addr+string(a.service), b.addr+string(b.service)) })
@@ -108,14 +114,60 @@ func (t *serviceTable) prepare(wanted map[seat]settings, build func(seat, settin
 		if present != nil {
 			l, err = present.listener.Again(o)
 		} else {
-			l, err = listen.Open("tcp", at.addr, o)
+			l, err = t.listen(at, o, wanted, &p)
 		}
 		if err != nil {
-			return fresh, cannotListen(at.service, err)
+			return p, cannotListen(at.service, err)
 		}
-		fresh = append(fresh, &service{seat: at, settings: wanted[at], listener: l, server: build(at, wanted[at]), ended: make(chan struct{})})
+		p.fresh = append(p.fresh, &service{seat: at, settings: wanted[at], listener: l, server: build(at, wanted[at]), ended: make(chan struct{})})
 	}
-	return fresh, nil
+	return p, nil
+}
+
+// listen opens a seat. Where services that are not wanted any longer have the port, on every address say, or for another
+// protocol, they lend it: new before old cannot be had there.
+func (t *serviceTable) listen(at seat, o listen.Options, wanted map[seat]settings, p *prepared) (*listen.Listener, error) {
+	l, err := listen.Open("tcp", at.addr, o)
+	var busy *listen.Error
+	if !errors.As(err, &busy) || busy.Reason != listen.InUse {
+		return l, err
+	}
+	lenders := 0
+	for other, svc := range t.running {
+		_, port, _ := net.SplitHostPort(svc.listener.Addr().String())
+		if _, still := wanted[other]; !still && port == strconv.Itoa(busy.Port) {
+			svc.listener.Close()
+			p.lent = append(p.lent, svc)
+			lenders++
+		}
+	}
+	if lenders == 0 {
+		return nil, err
+	}
+	return listen.Open("tcp", at.addr, o)
+}
+
+// abandon closes what prepare has opened, and gives back what it has borrowed.
+func (t *serviceTable) abandon(p prepared, build func(seat, settings) server, log *slog.Logger) {
+	for _, svc := range p.fresh {
+		svc.listener.Close()
+	}
+	for _, svc := range p.lent {
+		if t.running[svc.seat] != svc { // lent twice
+			continue
+		}
+		l, err := listen.Open("tcp", svc.listener.Addr().String(), listen.Options{Limits: t.shared(svc.limit), Refuse: refusal(svc.service), Log: log})
+		if err != nil {
+			log.Error("a port could not be taken back, and is served no longer", "service", svc.service, "addr", svc.addr, "err", err)
+			delete(t.running, svc.seat)
+		} else {
+			again := &service{seat: svc.seat, settings: svc.settings, listener: l, server: build(svc.seat, svc.settings), ended: make(chan struct{})}
+			t.running[svc.seat] = again
+			again.start(log)
+		}
+		t.draining.Go(func() { svc.stop(log) })
+	}
+	t.publish()
 }
 
 // shared are the limits that all services with this limit count against together.
@@ -217,12 +269,6 @@ func (s *service) stop(log *slog.Logger) {
 	}
 	s.listener.CloseConns()
 	<-s.ended
-}
-
-func closeAll(services []*service) {
-	for _, svc := range services {
-		svc.listener.Close()
-	}
 }
 
 // refusal says, in the service's protocol, that there are too many connections. Those that begin with TLS get no words.

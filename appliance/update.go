@@ -35,11 +35,14 @@ func (a *Appliance) Update(ctx context.Context, change func(*config.Config) erro
 // undo it.
 func (a *Appliance) fileInForce() error {
 	saved, err := config.Load(a.configPath())
-	if errors.Is(err, fs.ErrNotExist) {
+	var faults config.Faults
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	}
-	if err != nil {
+	case errors.As(err, &faults):
 		return fmt.Errorf("%s was changed by hand, and has faults; nothing is saved over it: %w", config.FileName, err)
+	case err != nil:
+		return err
 	}
 	if s := a.state.Load(); !s.configured || !saved.Equal(s.config) {
 		return fmt.Errorf("%s was changed by hand; nothing is saved over it before it is in force: send SIGHUP to the server, or restart it", config.FileName)
@@ -97,13 +100,13 @@ func (a *Appliance) apply(ctx context.Context, next state, save func() error) (e
 	if a.services.open {
 		wanted = plan(next)
 	}
-	fresh, err := a.services.prepare(wanted, a.build, a.log)
+	ready, err := a.services.prepare(wanted, a.build, a.log)
 	if err != nil {
 		return err
 	}
 	if save != nil {
 		if err := save(); err != nil {
-			closeAll(fresh)
+			a.services.abandon(ready, a.build, a.log)
 			return err
 		}
 	}
@@ -112,7 +115,7 @@ func (a *Appliance) apply(ctx context.Context, next state, save func() error) (e
 	if next.configured {
 		a.accounts.Apply(next.config)
 	}
-	a.services.swap(wanted, fresh, a.log)
+	a.services.swap(wanted, ready.fresh, a.log)
 	a.farewell(before, next)
 	a.welcome(ctx, next.config, newcomers)
 	return nil
