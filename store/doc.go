@@ -6,23 +6,53 @@
 //   - What is acknowledged is on disk. When Deliver, Append, Copy, Move,
 //     StoreFlags, Expunge or a change of the folders returns nil, files,
 //     names and directories have been synced.
+//
 //   - A UID is on disk before anybody is shown it, and never names a second
 //     message. UIDVALIDITY is never used again, not even by a mailbox that is
 //     deleted and made anew.
+//
 //   - The Maildir++ tree is the truth, in the formats Dovecot reads and writes:
 //     flags in file names, UIDs in dovecot-uidlist, keywords in
 //     dovecot-keywords. letterbox.index and letterbox.data are caches; when
 //     they are missing or damaged they are made again from the files and
 //     no UID, flag, keyword, date or identity changes.
+//
 //   - Other programs may deliver, change flags and remove files at the same
 //     time. Every open compares the cache with the directories, and Run notices
 //     such changes while a mailbox is watched.
+//
 //   - Sizes and offsets count the wire form: every line ends in CRLF, whatever
 //     the file holds.
+//
 //   - No lock is held while a caller writes to a client. Watchers are woken
 //     through a channel that they give room for one signal, and ask Changes
 //     what happened; a slow one delays nobody.
 //
-// Order of locks: Account.mu, then Mailbox.writeMu (of two mailboxes the one
-// with the lesser path first), then dovecot-uidlist.lock, then Mailbox.mu.
+//   - A disk that is full or can only be read keeps nobody from reading. What
+//     cannot be made durable is refused, not taken back later.
+//
+// # Where to begin
+//
+// Store (store.go) is a data directory, Account (account.go, folders.go) a
+// person's mailboxes, Mailbox (mailbox.go) one of them, Message (message.go) an
+// open message. A message comes in as an Incoming and goes by Deliver or
+// Append to Mailbox.place (arrival.go); sync.go takes in what other programs
+// did; uidlist.go keeps dovecot-uidlist, where UIDs and mod-sequences are made
+// durable; notify.go and watch.go wake those who wait. Package maildir knows
+// the files, package index the cache, package message what is in a message.
+//
+// # Files
+//
+// In the data directory: lock (flock: one server at a time), spool/in-* (long
+// messages being received, worth nothing after a restart), mail/<person>/Maildir
+// and mail/.removed. In each folder, beside Dovecot's files, whose form is told
+// in package maildir as are letterbox-folder, letterbox-intent.* and
+// letterbox-rename: the caches letterbox.index and letterbox.data, told in
+// package index.
+//
+// # Locks
+//
+// In this order: Store.making, Store.mu, Account.mu, Mailbox.writeMu (of two
+// mailboxes that of the one opened first), dovecot-uidlist.lock, Mailbox.mu. Those
+// of notifier, idleList, watchers and index.Data are taken last, for moments.
 package store

@@ -109,15 +109,9 @@ func (a *Account) addUses(byName map[string]*MailboxInfo) {
 
 // givenUse returns the special use a mailbox was created with.
 func (a *Account) givenUse(name string) string {
-	f, err := a.root.Folder(name)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	ff, err := f.FolderFile()
+	ff, err := a.root.FolderFile(name)
 	if err != nil {
 		a.s.log.Warn("reading letterbox-folder", "person", a.person, "mailbox", name, "err", err)
-		return ""
 	}
 	return ff.SpecialUse
 }

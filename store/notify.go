@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,7 +18,8 @@ import (
 )
 
 // pollInterval is how often directory times are looked at where the system
-// does not tell of changes, and only while mailboxes are open.
+// does not tell of changes (inotify is missing or its watches are used up), and
+// only while such mailboxes are open.
 const pollInterval = time.Second
 
 // maxNotices is how many changed names are looked at one by one; more of them
@@ -27,17 +30,18 @@ const maxNotices = 64
 // of folders.
 type notifier struct {
 	s       *Store
-	changed chan struct{} // wakes the polling loop
+	changed chan struct{} // wakes run: there may be something to look at
 
 	mu       sync.Mutex // guards what follows
 	w        *fsnotify.Watcher
 	open     map[string]*Mailbox // by the path of cur/ and of new/
 	paths    map[*Mailbox]string
+	unseen   map[*Mailbox]bool   // those of paths of which the system does not tell
 	accounts map[string]*Account // by the path of the root
 }
 
 func newNotifier(s *Store) *notifier {
-	return &notifier{s: s, changed: make(chan struct{}, 1), open: map[string]*Mailbox{}, paths: map[*Mailbox]string{}, accounts: map[string]*Account{}}
+	return &notifier{s: s, changed: make(chan struct{}, 1), open: map[string]*Mailbox{}, paths: map[*Mailbox]string{}, unseen: map[*Mailbox]bool{}, accounts: map[string]*Account{}}
 }
 
 func (n *notifier) addMailbox(m *Mailbox) {
@@ -45,10 +49,7 @@ func (n *notifier) addMailbox(m *Mailbox) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.paths[m] = path
-	for _, sub := range []string{"cur", "new"} {
-		n.open[filepath.Join(path, sub)] = m
-		n.watch(filepath.Join(path, sub))
-	}
+	n.watchMailbox(m, path)
 	n.poke()
 }
 
@@ -60,6 +61,7 @@ func (n *notifier) removeMailbox(m *Mailbox) {
 		return
 	}
 	delete(n.paths, m)
+	delete(n.unseen, m)
 	for _, sub := range []string{"cur", "new"} {
 		if p := filepath.Join(path, sub); n.open[p] == m {
 			delete(n.open, p)
@@ -84,14 +86,28 @@ func (n *notifier) removeAccount(a *Account) {
 	}
 }
 
+// watchMailbox tells the system to watch a mailbox. Where it does not, the mailbox
+// is looked at every second. The caller holds mu.
+func (n *notifier) watchMailbox(m *Mailbox, path string) {
+	for _, sub := range []string{"cur", "new"} {
+		p := filepath.Join(path, sub)
+		n.open[p] = m
+		if !n.watch(p) {
+			n.unseen[m] = true
+		}
+	}
+}
+
 // watch and unwatch tell the system; the caller holds mu.
-func (n *notifier) watch(path string) {
+func (n *notifier) watch(path string) bool {
 	if n.w == nil {
-		return
+		return false
 	}
-	if err := n.w.Add(path); err != nil {
-		n.s.log.Warn("cannot notice other programs", "dir", path, "err", err)
+	err := n.w.Add(path)
+	if err != nil {
+		n.s.log.Warn("the system does not tell of changes here", "dir", path, "err", err)
 	}
+	return err == nil
 }
 
 func (n *notifier) unwatch(path string) {
@@ -115,8 +131,9 @@ func (n *notifier) start(w *fsnotify.Watcher) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.w = w
-	for path := range n.open {
-		n.watch(path)
+	clear(n.unseen)
+	for m, path := range n.paths {
+		n.watchMailbox(m, path)
 	}
 	for path := range n.accounts {
 		n.watch(path)
@@ -127,6 +144,16 @@ func (n *notifier) stop() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.w = nil
+	for m := range n.paths {
+		n.unseen[m] = true
+	}
+}
+
+// blind returns the mailboxes of which the system does not tell.
+func (n *notifier) blind() []*Mailbox {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Keys(n.unseen))
 }
 
 // mailboxes returns those that are open.
@@ -146,57 +173,56 @@ func (s *Store) Run(ctx context.Context) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		s.log.Warn("the system does not tell of changed files, looking every second instead", "err", err)
-		return s.notifier.poll(ctx)
-	}
-	s.notifier.start(w)
-	defer func() {
-		s.notifier.stop()
-		if err := w.Close(); err != nil {
-			s.log.Debug("closing the watcher", "err", err)
-		}
-	}()
-	s.notifier.lookAll()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case ev, ok := <-w.Events:
-			if !ok {
-				return s.notifier.poll(ctx) // the system gave up on us
+		w = &fsnotify.Watcher{} // tells of nothing
+	} else {
+		s.notifier.start(w)
+		defer func() {
+			s.notifier.stop()
+			if err := w.Close(); err != nil {
+				s.log.Debug("closing the watcher", "err", err)
 			}
-			s.notifier.take(w, ev)
-		case err := <-w.Errors:
-			s.log.Debug("noticing other programs", "err", err)
-			s.notifier.lookAll() // some events may be lost
-		}
+		}()
 	}
+	s.notifier.lookAt(s.notifier.mailboxes())
+	return s.notifier.run(ctx, w)
 }
 
-// poll looks at directory times while mailboxes are open.
-func (n *notifier) poll(ctx context.Context) error {
-	timer := time.NewTimer(pollInterval)
-	defer timer.Stop()
+// run takes events, and looks at directory times every second while there are
+// open mailboxes of which there are none.
+func (n *notifier) run(ctx context.Context, w *fsnotify.Watcher) error {
+	events, errs := w.Events, w.Errors
+	var tick <-chan time.Time
 	for {
-		ms := n.mailboxes()
-		for _, m := range ms {
-			n.result(m, m.Look())
-		}
-		var tick <-chan time.Time
-		if len(ms) > 0 {
-			timer.Reset(pollInterval)
-			tick = timer.C
+		if tick == nil && len(n.blind()) > 0 {
+			tick = time.After(pollInterval)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick:
+			tick = nil
+			n.lookAt(n.blind())
 		case <-n.changed:
+		case ev, ok := <-events:
+			if !ok { // the system gave up on us
+				events = nil
+				n.stop()
+				continue
+			}
+			n.take(events, ev)
+		case err, ok := <-errs:
+			if !ok {
+				errs = nil
+				continue
+			}
+			n.s.log.Debug("noticing other programs", "err", err)
+			n.lookAt(n.mailboxes()) // some events may be lost
 		}
 	}
 }
 
-func (n *notifier) lookAll() {
-	for _, m := range n.mailboxes() {
+func (n *notifier) lookAt(ms []*Mailbox) {
+	for _, m := range ms {
 		n.result(m, m.Look())
 	}
 }
@@ -207,17 +233,24 @@ func (n *notifier) result(m *Mailbox, err error) {
 	}
 }
 
+// maxEvents is how many events are handled together.
+const maxEvents = 1024
+
 // take handles an event and those that wait behind it.
-func (n *notifier) take(w *fsnotify.Watcher, ev fsnotify.Event) {
+func (n *notifier) take(events <-chan fsnotify.Event, ev fsnotify.Event) {
 	notices := map[*Mailbox][]notice{}
 	lists := map[*Account]bool{}
-	for more := true; more; {
-		n.sort(ev, notices, lists)
+	n.sort(ev, notices, lists)
+	for range maxEvents {
 		select {
-		case ev = <-w.Events:
+		case ev, ok := <-events:
+			if ok {
+				n.sort(ev, notices, lists)
+				continue
+			}
 		default:
-			more = false
 		}
+		break
 	}
 	for m, ns := range notices {
 		n.result(m, m.look(ns))
@@ -244,7 +277,9 @@ func (n *notifier) sort(ev fsnotify.Event, notices map[*Mailbox][]notice, lists 
 	defer n.mu.Unlock()
 	if m := n.open[dir]; m != nil {
 		at := maildir.Ref{InNew: filepath.Base(dir) == "new", File: file}
-		notices[m] = append(notices[m], notice{at, ev.Has(fsnotify.Create)})
+		if len(notices[m]) <= maxNotices {
+			notices[m] = append(notices[m], notice{at, ev.Has(fsnotify.Create)})
+		}
 	} else if a := n.accounts[dir]; a != nil && strings.HasPrefix(file, ".") {
 		lists[a] = true
 	}

@@ -1,17 +1,44 @@
 // Package index keeps what a server wants to know of a folder's messages
 // without opening them: a fixed record of 48 bytes a message in memory, and
-// names, ENVELOPE and structure in a data file read by offset.
+// names and structure in a data file read by offset.
 //
 //   - It is a cache. Both files may be lost or damaged at any time; what cannot
 //     be trusted is an error or is left out, never wrong.
-//   - letterbox.index is a header and blocks, each with its length and CRC-32C.
-//     The first blocks are a snapshot; changes are appended; a torn tail is cut
-//     off. It is written anew once the changes outweigh the snapshot.
-//   - letterbox.data is a header and entries, each section with its CRC-32C. The
-//     index names the generation of the data file it belongs to.
 //   - All numbers are little-endian and of fixed size on every machine.
 //   - Nothing is synced: a lost tail shows as folder signatures that differ.
+//   - Where nothing can be written it goes on in memory.
 //
 // An Index has one owner, who allows either one writer or several readers at a
 // time; a Data may be read by several goroutines, while one appends.
+//
+// # letterbox.index
+//
+// A header: "LBXINDX1", the generation of the data file (u64), UIDVALIDITY
+// (u32), the number of records in the snapshot (u32), the size of header and
+// snapshot in octets (u64), CRC-32C of all that (u32). Then blocks: length (u32),
+// CRC-32C (u32) and that many octets of operations, 64 KiB at most. The first
+// blocks are a snapshot; changes are appended; a torn tail is cut off. The file
+// is written anew once the changes outweigh the snapshot. An operation is a letter
+// and its fields; a string has its length (u16) before it:
+//
+//	P record                         a message comes, or is different now
+//	F uid u32, flags u64, modseq u64 its file is in cur/ under its plain name
+//	X first u32, last u32, modseq u64 messages go
+//	V first u32, last u32, modseq u64 messages that went before the snapshot
+//	K name                           the next keyword
+//	O uid u32, file                  a file whose name is not the plain one
+//	S uidnext u32, modseq u64, ceiling u64, floor u64, signature 16 i64,
+//	  dead u64, clean u8, settled u8, mailbox id
+//
+// A record is flags, modseq and the hash of the base name (u64 each), UID,
+// SAVEDATE, the low halves of size, INTERNALDATE and data offset (u32 each),
+// the high octets of those three, and Bits (u8 each). What State says of the
+// fields of S and Record of the others holds here too.
+//
+// # letterbox.data
+//
+// A header of 32 octets: "LBXDATA2", generation (u64), zeros, CRC-32C (u32). Then
+// entries: 0x4C42 (u16), 0 (u16), UID (u32), length and CRC-32C (u32 each) of
+// each Section, CRC-32C of that head (u32), and the sections. An entry that no
+// record points to is dead; the file is written anew when most of it is.
 package index

@@ -47,9 +47,19 @@
 // exact name. A directory whose name is not valid modified UTF-7 is shown with
 // the name as it stands on disk.
 //
-// # Files of ours
+// # Files
 //
-// letterbox-folder (FolderFile), letterbox-intent.* (Intent), in the root
-// letterbox-rename, and for a moment letterbox-new.* and letterbox-removed.*,
-// directories without a leading dot, which are no folders to anybody.
+// dovecot-uidlist is told in uidlist.go, dovecot-keywords in keywords.go,
+// dovecot-uidvalidity in uidvalidity.go, subscriptions in subscriptions.go.
+// Files of ours, all of them text:
+//
+//   - letterbox-folder, in a folder: see FolderFile.
+//   - letterbox-intent.<26 letters>, in a folder: one line, what the base names of
+//     an unfinished COPY or APPEND begin with; files of such names are removed
+//     when the folder is opened (Intent).
+//   - letterbox-rename, in the root: a line for each directory that is being
+//     renamed, old name, tab, new name; finished when the tree is opened.
+//   - letterbox-new.* and letterbox-removed.*, in the root and for a moment:
+//     folders that come or go, without a leading dot, so folders to nobody.
+//   - tmp/letterbox-*: messages being written; <name>.tmp-*: files being replaced.
 package maildir

@@ -53,6 +53,19 @@ func (f *Folder) FolderFile() (FolderFile, error) {
 	return parseFolderFile(string(in)), nil
 }
 
+// FolderFile reads the file of a folder without opening the folder.
+func (r *Root) FolderFile(name string) (FolderFile, error) {
+	dir, canonical, err := r.find(name)
+	if err != nil {
+		return FolderFile{}, err
+	}
+	text, err := r.readSmall(dir+"/"+folderFileName, maxFolderFile)
+	if err != nil {
+		return FolderFile{}, fmt.Errorf("reading %s of the folder %q: %w", folderFileName, canonical, err)
+	}
+	return parseFolderFile(string(text)), nil
+}
+
 // SetFolderFile replaces the file, atomically and durably. The zero value
 // removes it.
 func (f *Folder) SetFolderFile(file FolderFile) error {
