@@ -165,7 +165,7 @@ func sameCredentials(was, now config.Person) bool {
 // certify makes the certificate cover every name and address by which the household's programs reach this box.
 func (a *Appliance) certify(c config.Config) error {
 	hostname := c.Hostname()
-	names := []string{"localhost", "letterbox.local", string(hostname)}
+	names := []string{string(hostname), "localhost", "letterbox.local"}
 	for _, d := range c.Domains {
 		names = append(names, string(d.Name), "mail."+string(d.Name), "autoconfig."+string(d.Name))
 	}

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"math/big"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 )
@@ -176,11 +175,10 @@ func serial() *big.Int {
 // leafName is the subject of a leaf. RFC 5280, A.1: a common name has at most 64 characters. It is for people
 // alone; programs read the alternative names.
 func leafName(s subjects) pkix.Name {
-	i := slices.IndexFunc(s.names, func(n string) bool { return len(n) <= 64 })
-	if i < 0 {
+	if len(s.main) > 64 {
 		return pkix.Name{CommonName: "Letterbox"}
 	}
-	return pkix.Name{CommonName: s.names[i]}
+	return pkix.Name{CommonName: s.main}
 }
 
 func latest(a, b time.Time) time.Time {

@@ -144,7 +144,7 @@ func (m *Manager) openLeaf() {
 	switch {
 	case err == nil:
 		m.leaf = id
-		m.subjects = subjects{names: id.cert.DNSNames, ips: addresses(id.cert)}
+		m.subjects = subjects{main: id.cert.Subject.CommonName, names: id.cert.DNSNames, ips: addresses(id.cert)}
 	case !errors.Is(err, fs.ErrNotExist):
 		m.log.Warn("the household's certificate cannot be used and will be made again", "file", leafFile, "err", err)
 	}
@@ -161,8 +161,8 @@ func verify(leaf identity, root *x509.Certificate) error {
 	return err
 }
 
-// Apply makes the household's leaf cover exactly names (host names in lower-case A-label form) and those of ips
-// that are private, loopback or link-local; the others are left out. The leaf is served from the next handshake
+// Apply makes the household's leaf cover exactly names (host names in lower-case A-label form; the first is the one
+// that people are shown) and those of ips that are private, loopback or link-local; the others are left out. The leaf is served from the next handshake
 // on, and is on disk when Apply returns. Nothing is made or written where the present one will do. On an error
 // what was served goes on being served; to undo an Apply, call it with what was applied before. Until the next
 // Apply, Run adds addresses of the house at which clients turn out to ask.

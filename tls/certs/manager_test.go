@@ -488,3 +488,21 @@ func TestFingerprint(t *testing.T) {
 		t.Errorf("got %q", f)
 	}
 }
+
+// TestMainName: people are shown the first name that was applied, after a renewal and a restart as well.
+func TestMainName(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	m := open(t, dir, at(today))
+	apply(t, m, "mail.miller.home.arpa", "autoconfig.miller.home.arpa")
+	if err := m.renew(); err != nil {
+		t.Fatal(err)
+	}
+	m = open(t, dir, at(today))
+	if err := m.renew(); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Serving().Subject.CommonName; got != "mail.miller.home.arpa" {
+		t.Errorf("the certificate is called %q", got)
+	}
+}

@@ -31,6 +31,7 @@ const maxNames = 100
 
 // subjects is what a leaf must cover: sorted, without doubles, names in lower-case A-label form.
 type subjects struct {
+	main  string // the name that people are shown
 	names []string
 	ips   []netip.Addr
 }
@@ -51,6 +52,9 @@ func newSubjects(names []string, ips []netip.Addr) (subjects, error) {
 		if atHome(ip) {
 			s.ips = append(s.ips, ip)
 		}
+	}
+	if len(s.names) > 0 {
+		s.main = s.names[0]
 	}
 	slices.Sort(s.names)
 	s.names = slices.Compact(s.names)

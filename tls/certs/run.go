@@ -51,6 +51,7 @@ func (m *Manager) renew() error {
 	if err != nil {
 		return err
 	}
+	s.main = m.subjects.main
 	if err := m.issue(s); err != nil {
 		return err
 	}
