@@ -65,6 +65,7 @@ func (a *Appliance) buildSMTP(at seat, s settings) server {
 		MaxSize:             s.maxMessage,
 		PlaintextOnLoopback: s.plaintextLoopback,
 		Log:                 a.log,
+		Now:                 a.now,
 	}
 	if at.service == config.SMTP {
 		srv := smtpd.NewIntake(o)

@@ -40,11 +40,14 @@ type settings struct {
 	limit
 }
 
-// limit is how many connections may be open at once, in all and from one address.
-type limit struct{ connections, perAddress int }
+// limit is how many connections may be open at once, in all and from one address, over the services of one sort.
+type limit struct {
+	sort                    string
+	connections, perAddress int
+}
 
 // webLimit bounds the web pages. It is not a setting, so that no setting can lock the household out of them.
-var webLimit = limit{connections: 100, perAddress: 50}
+var webLimit = limit{sort: "web", connections: 100, perAddress: 50}
 
 // service is a server at its seat.
 type service struct {
@@ -80,12 +83,22 @@ func plan(s state) map[seat]settings {
 					hostname:          string(s.config.Hostname()),
 					maxMessage:        s.config.Limits.MessageSize(),
 					plaintextLoopback: s.config.Listen.PlaintextLoopback,
-					limit:             limit{s.config.Limits.MaxConnections(), s.config.Limits.MaxConnectionsPerAddress()},
+					limit:             limitOf(svc, s.config.Limits),
 				}
 			}
 		}
 	}
 	return wanted
+}
+
+// limitOf is the share of a service in all connections. A quarter is for mail coming in, which is open to the whole world: strangers
+// who take all of that keep nobody from their mailbox.
+func limitOf(svc config.Service, l config.Limits) limit {
+	sort, share := "intake", l.MaxConnections()/4
+	if svc != config.SMTP {
+		sort, share = "mail programs", l.MaxConnections()-share
+	}
+	return limit{sort: sort, connections: share, perAddress: min(l.MaxConnectionsPerAddress(), share)}
 }
 
 func isWeb(svc config.Service) bool { return svc == config.HTTP || svc == config.HTTPS }

@@ -22,11 +22,15 @@ func initialize(ctx context.Context, args []string, c console) error {
 	if *domain == "" || *user == "" {
 		return f.wrong("--domain and --user are needed")
 	}
+	defaults, err := where.config()
+	if err != nil {
+		return err
+	}
 	password, err := readPassword(*file, c)
 	if err != nil {
 		return err
 	}
-	a, err := appliance.Open(*f.data, appliance.Options{Log: newLogger(c, slog.LevelWarn), Version: version, BuildDate: built(), Defaults: where.config()})
+	a, err := appliance.Open(*f.data, appliance.Options{Log: newLogger(c, slog.LevelWarn), Version: version, BuildDate: built(), Defaults: defaults})
 	if err != nil {
 		return err
 	}

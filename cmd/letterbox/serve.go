@@ -28,13 +28,21 @@ func (f flags) places() places {
 }
 
 // config is what set-up starts from.
-func (p places) config() config.Config {
+func (p places) config() (config.Config, error) {
 	c := config.Default()
 	if *p.listen != "" {
 		c.Listen.Address = []string{*p.listen}
 	}
 	c.Listen.PortOffset = *p.offset
-	return c
+	var faults config.Faults
+	errors.As(c.Validate(), &faults) // there are some: nobody lives here yet
+	if reason := faults.For("listen.address[0]"); reason != "" {
+		return c, usageError("--listen: " + reason)
+	}
+	if reason := faults.For("listen.port-offset"); reason != "" {
+		return c, usageError("--port-offset: " + reason)
+	}
+	return c, nil
 }
 
 func serve(ctx context.Context, args []string, c console) error {
@@ -48,11 +56,15 @@ func serve(ctx context.Context, args []string, c console) error {
 	if *verbose {
 		level = slog.LevelDebug
 	}
+	defaults, err := where.config()
+	if err != nil {
+		return err
+	}
 	log := newLogger(c, level)
 	hangup := make(chan os.Signal, 1) // before anything else: until then SIGHUP ends the program
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	a, err := appliance.Open(*f.data, appliance.Options{Log: log, Version: version, BuildDate: built(), Defaults: where.config()})
+	a, err := appliance.Open(*f.data, appliance.Options{Log: log, Version: version, BuildDate: built(), Defaults: defaults})
 	if err != nil {
 		return err
 	}
