@@ -37,13 +37,18 @@ func (m *Mailbox) Expunge(uids []UID) error {
 	if err != nil {
 		return err
 	}
-	if err := m.own(func() error { return m.folder.Remove(refs) }); err != nil {
+	var missing []maildir.Ref
+	err = m.own(func() (err error) {
+		missing, err = m.folder.RemoveFound(refs)
+		return err
+	})
+	if err != nil {
 		m.distrust()
 		err = diskError(fmt.Errorf("expunging from %s: %w", m.name, err))
 		return errors.Join(err, m.sync(true)) // which are gone?
 	}
 	m.forgetRecords(going, modseq)
-	return m.expungeRenamed(refs)
+	return m.expungeRenamed(missing)
 }
 
 // refNow returns where a message's file lies, looking for it where the index
@@ -63,14 +68,15 @@ func (m *Mailbox) refNow(r *index.Record) (maildir.Ref, error) {
 	return ref, err
 }
 
-// expungeRenamed removes messages whose files another program renamed just
-// before they were removed. It looks only if somebody was at work.
-func (m *Mailbox) expungeRenamed(refs []maildir.Ref) error {
-	if m.sig != (signature{}) {
+// expungeRenamed removes messages whose files were not where they were thought
+// to be: another program renamed them just before, or removed them.
+func (m *Mailbox) expungeRenamed(missing []maildir.Ref) error {
+	if len(missing) == 0 {
 		return nil
 	}
-	gone := make(map[string]bool, len(refs))
-	for _, ref := range refs {
+	m.distrust()
+	gone := make(map[string]bool, len(missing))
+	for _, ref := range missing {
 		gone[maildir.ParseName(ref.File).Base] = true
 	}
 	var left []maildir.Ref
@@ -80,7 +86,7 @@ func (m *Mailbox) expungeRenamed(refs []maildir.Ref) error {
 		}
 		return nil
 	})
-	if err == nil && len(left) > 0 {
+	if err == nil {
 		err = m.folder.Remove(left)
 	}
 	if err != nil {

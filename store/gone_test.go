@@ -165,3 +165,30 @@ func TestRemoveAccountInUse(t *testing.T) {
 		t.Errorf("the new INBOX has %d messages", n)
 	}
 }
+
+// A message whose file another program renames at the moment it is expunged does
+// not come back under another UID.
+func TestExpungeOfWhatIsJustRenamed(t *testing.T) {
+	t.Parallel()
+	s, dir, hook := openHooked(t)
+	deliver(t, s, "", text(0))
+	deliver(t, s, "", text(1))
+	m := mailbox(t, s, "INBOX")
+	cur := filepath.Join(dir, "mail", "ann", "Maildir", "cur")
+	hook.Store(once(maildir.StepRemove, func() error {
+		files, err := filepath.Glob(filepath.Join(cur, "*:2,"))
+		if err != nil {
+			return err
+		}
+		return os.Rename(files[0], files[0]+"S")
+	}))
+	if err := m.Expunge([]UID{1, 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	if uids := m.UIDs(nil); len(uids) != 0 {
+		t.Errorf("%v are left", uids)
+	}
+}

@@ -140,20 +140,29 @@ func (f *Folder) Rename(rs []Renaming) (errs []error, err error) {
 // Remove removes message files, then syncs each directory touched once. A file
 // that is gone is no error. After an error a part may be removed.
 func (f *Folder) Remove(at []Ref) error {
+	_, err := f.RemoveFound(at)
+	return err
+}
+
+// RemoveFound is Remove that tells which files were gone, or have another name.
+func (f *Folder) RemoveFound(at []Ref) (missing []Ref, err error) {
 	d := f.openDirs()
 	defer d.close()
 	touched := make(map[string]bool, 2)
-	var err error
 	for _, ref := range at {
-		if err = d.unlink(ref); err != nil {
+		err = d.unlink(ref)
+		if errors.Is(err, fs.ErrNotExist) {
+			missing, err = append(missing, ref), nil
+		}
+		if err != nil {
 			break
 		}
 		touched[ref.dir()] = true
 	}
 	if err = errors.Join(err, d.syncOpened(touched)); err != nil {
-		return fmt.Errorf("removing messages from the folder %q: %w", f.name, err)
+		return missing, fmt.Errorf("removing messages from the folder %q: %w", f.name, err)
 	}
-	return nil
+	return missing, nil
 }
 
 func (d *dirs) unlink(at Ref) error {
@@ -167,7 +176,7 @@ func (d *dirs) unlink(at Ref) error {
 	if err := d.step(StepRemove); err != nil {
 		return err
 	}
-	if err := unix.Unlinkat(fd, at.File, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := unix.Unlinkat(fd, at.File, 0); err != nil {
 		return &fs.PathError{Op: "unlink", Path: at.path(), Err: err}
 	}
 	return nil
