@@ -33,7 +33,7 @@ func (c *conn) pull(moves bool, own []store.Meta) error {
 		return nil
 	}
 	known := c.sayExists(changes.Changed)
-	if len(known) == 0 && v.full == v.box.KeywordsFull() {
+	if len(changes.Changed) == 0 && v.full == v.box.KeywordsFull() {
 		return nil
 	}
 	c.sayKeywords()

@@ -41,7 +41,7 @@
 //	before sign-in       60 s in all, TLS handshake and slowed-down passwords included;
 //	                     4 KiB a command; 10 bad commands in a row
 //	signed in            30 minutes of silence (RFC 9051, 5.4); 50 bad commands in a row
-//	a command            256 KiB, literals included: room for a set of 40,000 single UIDs
+//	a command            256 KiB, literals included; imapwire limits what it may hold: 20,000 ranges in a set
 //	a refused line       drained up to 16 MiB, then BYE
 //	a refused literal    drained up to four times the append limit, 16 MiB at least, then BYE
 //	a message            Options.AppendLimit; a synchronising literal is refused before it comes

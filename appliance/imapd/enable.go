@@ -16,7 +16,9 @@ var features = []struct {
 	{"IMAP4rev2", featIMAP4rev2},
 }
 
-// enable is ENABLE (RFC 5161; RFC 9051, 6.3.1). What is unknown is ignored.
+// enable is ENABLE (RFC 5161; RFC 9051, 6.3.1). What is unknown is ignored. What
+// has been enabled before is told again, as by Dovecot: a program that asked
+// for HIGHESTMODSEQ has enabled CONDSTORE already and waits for it here.
 func (c *conn) enable(r *request) error {
 	a, err := imapwire.ParseEnable(r.args)
 	if err != nil {
@@ -27,7 +29,7 @@ func (c *conn) enable(r *request) error {
 	var now feature
 	for _, name := range a.Capabilities {
 		for _, f := range features {
-			if strings.EqualFold(f.name, name) && (c.enabled|now)&f.feat == 0 {
+			if strings.EqualFold(f.name, name) && now&f.feat == 0 {
 				now |= f.feat
 				c.out.buf = append(append(c.out.buf, ' '), f.name...)
 			}

@@ -55,7 +55,7 @@ func (c *conn) section(m *openMessage, item imapwire.FetchItem) error {
 	r, ok := m.structure.Section(item.Section.Part, what)
 	switch {
 	case !ok:
-		c.out.buf = append(c.out.buf, "NIL"...) // there is no such part
+		c.noPart()
 		return nil
 	case fields:
 		return c.headerFields(m, r, item)
@@ -84,6 +84,10 @@ func sectionOf(item imapwire.FetchItem) (what message.Section, fields bool) {
 	}
 	return message.SectionBody, false
 }
+
+// noPart writes what stands for a part that does not exist: an empty literal, as
+// in Dovecot, where RFC 9051 leaves room for NIL, which programs do not expect.
+func (c *conn) noPart() { c.literalHead(0, false) }
 
 // octets writes a range of the message by offset.
 func (c *conn) octets(m *openMessage, r message.Range, p imapwire.Partial) error {
@@ -171,7 +175,7 @@ type (
 func (c *conn) binary(m *openMessage, item imapwire.FetchItem) error {
 	r, enc, ok := m.binaryPart(item)
 	if !ok {
-		c.out.buf = append(c.out.buf, "NIL"...)
+		c.noPart()
 		return nil
 	}
 	return c.produced(item.Partial, func(w io.Writer) error { return m.decoded(w, r, enc) })

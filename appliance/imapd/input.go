@@ -40,9 +40,6 @@ type input struct {
 // literal that it announces must be thrown away as well.
 const tailSize = 32
 
-// buffered is how much has been received and not been consumed.
-func (in *input) buffered() int { return in.w - in.r }
-
 // discard forgets what has been received and not been consumed.
 func (in *input) discard() {
 	in.r, in.w = 0, 0
@@ -130,17 +127,4 @@ func (in *input) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return in.src.Read(p)
-}
-
-// drain throws n octets away.
-func (in *input) drain(n int64) error {
-	for n > 0 {
-		if err := in.fill(); err != nil {
-			return err
-		}
-		take := min(int64(in.w-in.r), n)
-		in.r += int(take)
-		n -= take
-	}
-	return nil
 }

@@ -23,13 +23,13 @@ func (c *conn) list(r *request) error {
 		return err
 	}
 	patterns := compilePatterns(a.Reference, a.Patterns...)
-	above := aboveMatches(entries, a.Select, patterns)
+	needed, told := aboveMatches(entries, a.Select, patterns)
 	for i := range entries {
 		e := &entries[i]
-		e.childInfo = above[e.Name]
-		if !e.satisfies(a.Select) && !e.childInfo || !patterns.match(e.Name) {
+		if !patterns.match(e.Name) || !e.satisfies(a.Select) && !needed[e.Name] {
 			continue
 		}
+		e.childInfo = needed[e.Name] || told[e.Name]
 		c.sayList(e, a)
 		if len(a.Return.Status) > 0 && e.Selectable && e.satisfies(a.Select) {
 			// RFC 5819, 2: a mailbox that is gone meanwhile just has no STATUS.
@@ -112,20 +112,27 @@ func ancestors(name string) func(yield func(string) bool) {
 }
 
 // aboveMatches returns, for RECURSIVEMATCH, the names above those that satisfy
-// the selection but do not match a pattern themselves (RFC 5258, 3.5).
-func aboveMatches(entries []listEntry, s imapwire.ListSelect, p patterns) map[string]bool {
+// the selection: the ones above a name that matches no pattern, which have to be
+// told whatever they are themselves (RFC 5258, 3.5), and the others.
+func aboveMatches(entries []listEntry, s imapwire.ListSelect, p patterns) (needed, told map[string]bool) {
 	if !s.RecursiveMatch {
-		return nil
+		return nil, nil
 	}
-	above := make(map[string]bool)
+	needed, told = make(map[string]bool), make(map[string]bool)
 	for i := range entries {
-		if e := &entries[i]; e.satisfies(s) && !p.match(e.Name) {
-			for up := range ancestors(e.Name) {
-				above[up] = true
-			}
+		e := &entries[i]
+		if !e.satisfies(s) {
+			continue
+		}
+		above := needed
+		if p.match(e.Name) {
+			above = told
+		}
+		for up := range ancestors(e.Name) {
+			above[up] = true
 		}
 	}
-	return above
+	return needed, told
 }
 
 // patterns are the patterns of one LIST or LSUB.
@@ -150,10 +157,22 @@ func (c *conn) sayList(e *listEntry, a imapwire.ListArgs) {
 	b = imapwire.AppendFlags(b, e.attributes(a))
 	b = imapwire.AppendMailbox(append(b, ` "/" `...), e.Name, c.utf8())
 	if e.childInfo {
-		b = append(b, ` ("CHILDINFO" ("SUBSCRIBED"))`...)
+		b = append(b, childInfo(a.Select)...)
 	}
 	c.out.buf = append(b, '\r', '\n')
 	c.out.done()
+}
+
+// childInfo is the extended data item CHILDINFO: what is selected is found among
+// the children (RFC 5258, 3.5).
+func childInfo(s imapwire.ListSelect) string {
+	switch {
+	case s.Subscribed && s.SpecialUse:
+		return ` ("CHILDINFO" ("SUBSCRIBED" "SPECIAL-USE"))`
+	case s.SpecialUse:
+		return ` ("CHILDINFO" ("SPECIAL-USE"))`
+	}
+	return ` ("CHILDINFO" ("SUBSCRIBED"))`
 }
 
 // attributes are the mailbox attributes of RFC 9051, 7.3.1. Children and

@@ -21,6 +21,10 @@ func (c *conn) lsub(r *request) error {
 	if err != nil {
 		return err
 	}
+	uses, err := c.specialUses()
+	if err != nil {
+		return err
+	}
 	pattern := compilePatterns(a.Reference, a.Pattern)
 	found := make(map[string]bool) // name -> subscribed itself
 	for _, name := range names {
@@ -37,17 +41,35 @@ func (c *conn) lsub(r *request) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		c.sayLsub(name, found[name])
+		attribute := uses[name]
+		if !found[name] {
+			attribute = `\Noselect`
+		}
+		c.sayLsub(name, attribute)
 	}
 	return nil
 }
 
-func (c *conn) sayLsub(name string, subscribed bool) {
+// specialUses returns the special use of each mailbox that has one. Programs that
+// show subscribed folders alone learn it from LSUB.
+func (c *conn) specialUses() (map[string]string, error) {
+	list, err := c.account.List()
+	if err != nil {
+		return nil, err
+	}
+	uses := make(map[string]string)
+	for _, m := range list {
+		if m.SpecialUse != "" {
+			uses[m.Name] = m.SpecialUse
+		}
+	}
+	return uses, nil
+}
+
+func (c *conn) sayLsub(name, attribute string) {
 	c.out.begin()
 	b := append(c.out.buf, "* LSUB ("...)
-	if !subscribed {
-		b = append(b, `\Noselect`...)
-	}
+	b = append(b, attribute...)
 	c.out.buf = imapwire.AppendMailbox(append(b, `) "/" `...), name, c.utf8())
 	c.out.line()
 }

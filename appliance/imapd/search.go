@@ -18,6 +18,10 @@ func (c *conn) uidSearch(r *request) error { return c.searchMessages(r, true) }
 func (c *conn) searchMessages(r *request, byUID bool) error {
 	a, err := imapwire.ParseSearch(r.args)
 	if err != nil {
+		var charset *imapwire.BadCharsetError
+		if a.Return.Save && errors.As(err, &charset) {
+			c.view.saved = nil // answered with NO, as below
+		}
 		return err
 	}
 	p := c.compileSearch(&a.Key)

@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"strings"
 	"unicode"
@@ -97,7 +96,8 @@ func (m *candidate) textHas(n *needle) (bool, error) {
 }
 
 // bodyHas reports whether the body holds n: the text parts, decoded, and the
-// headers of parts and of messages inside.
+// headers of parts and of messages inside. Text in an unknown encoding is
+// searched as it is.
 func (m *candidate) bodyHas(n *needle) (bool, error) {
 	f, err := m.open()
 	if err != nil {
@@ -111,9 +111,7 @@ func (m *candidate) bodyHas(n *needle) (bool, error) {
 		}
 		if p := &f.structure.Parts[i]; p.First == 0 && (p.Type == "TEXT" || p.Type == "") {
 			found, err := n.inReader(message.NewTextReader(f.Section(p.Body.Offset, p.Body.Len), p.Encoding, p.Charset))
-			// RFC 9051, 6.4.4 does not say what to do with text that nobody can
-			// decode; it is not found.
-			if found || err != nil && !errors.Is(err, message.ErrUnknownEncoding) {
+			if found || err != nil {
 				return found, err
 			}
 		}
