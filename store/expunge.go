@@ -33,12 +33,8 @@ func (m *Mailbox) Expunge(uids []UID) error {
 	if len(refs) == 0 {
 		return nil
 	}
-	modseq, err := m.nextModSeq(nil)
-	if err != nil {
-		return err
-	}
 	var missing []maildir.Ref
-	err = m.own(func() (err error) {
+	err := m.own(func() (err error) {
 		missing, err = m.folder.RemoveFound(refs)
 		return err
 	})
@@ -46,6 +42,12 @@ func (m *Mailbox) Expunge(uids []UID) error {
 		m.distrust()
 		err = diskError(fmt.Errorf("expunging from %s: %w", m.name, err))
 		return errors.Join(err, m.sync(true)) // which are gone?
+	}
+	// Only now: on a full disk there is room to reserve one again.
+	modseq, err := m.nextModSeq(nil)
+	if err != nil {
+		m.distrust()
+		return err
 	}
 	m.forgetRecords(going, modseq)
 	return m.expungeRenamed(missing)

@@ -94,7 +94,18 @@ func (m *Mailbox) release() {
 	last := m.refs == 0
 	m.a.mu.Unlock()
 	if last {
+		m.Relax()
 		m.a.s.idle.add(m)
+	}
+}
+
+// Relax gives back the memory that reading has taken. Call it when a session
+// that has the mailbox open goes idle.
+func (m *Mailbox) Relax() {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.x != nil {
+		m.x.Data().Relax()
 	}
 }
 

@@ -18,6 +18,10 @@ import (
 // file systems stamp with a clock that ticks every few milliseconds.
 const settleTime = 50 * time.Millisecond
 
+// touchInterval is how often a long scan shows other programs that its lock is
+// alive, which they take over after two minutes.
+const touchInterval = 30 * time.Second
+
 // newest returns the newest file time in a stamp.
 func newest(st maildir.Stamp) time.Time {
 	return time.Unix(0, max(st.New.ModTime, st.Cur.ModTime, st.UIDList.ModTime, st.Keywords.ModTime))
@@ -85,7 +89,7 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 	}
 	m.mu.Unlock()
 
-	s := newScan(m, l)
+	s := newScan(m, l, lock)
 	if err := m.folder.Scan(s.entry); err != nil {
 		return fmt.Errorf("reading %s: %w", m.name, err)
 	}
@@ -94,11 +98,11 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 			return fmt.Errorf("reading %s: %w", m.name, err)
 		}
 	}
-	wrote, err := s.number(lock)
+	wrote, err := s.number()
 	if err != nil {
 		return err
 	}
-	if err := s.publish(lock, l.header.UIDNext); err != nil {
+	if err := s.publish(l.header.UIDNext); err != nil {
 		return err
 	}
 	if lock != nil && (l.damaged || m.lines > 2*len(m.x.Records)+1000) && !s.unsure {
@@ -133,6 +137,8 @@ func (m *Mailbox) adoptSignature(sig signature, began time.Time, wrote, unsure b
 // A scan compares the files of a folder with its index.
 type scan struct {
 	m       *Mailbox
+	lock    *maildir.UIDListLock // nil: the disk cannot be written
+	touched time.Time            // when lock was last shown to be alive
 	l       *listing
 	byHash  map[uint64]int32 // records by the hash of their base name
 	seen    []bool           // the records whose file was found
@@ -153,8 +159,8 @@ type changed struct {
 	entry maildir.Entry
 }
 
-func newScan(m *Mailbox, l *listing) *scan {
-	s := &scan{m: m, l: l, seen: make([]bool, len(m.x.Records)), byHash: make(map[uint64]int32, len(m.x.Records)), odd: map[uint32]string{}}
+func newScan(m *Mailbox, l *listing, lock *maildir.UIDListLock) *scan {
+	s := &scan{m: m, l: l, lock: lock, touched: time.Now(), seen: make([]bool, len(m.x.Records)), byHash: make(map[uint64]int32, len(m.x.Records)), odd: map[uint32]string{}}
 	for i := range m.x.Records {
 		s.byHash[m.x.Records[i].Hash] = int32(i)
 	}
@@ -223,6 +229,12 @@ func (s *scan) compare(i int, e maildir.Entry) {
 
 // add makes the record of a message that dovecot-uidlist knows and we do not.
 func (s *scan) add(e maildir.Entry, line listed) error {
+	if s.lock != nil && time.Since(s.touched) > touchInterval {
+		s.touched = time.Now()
+		if err := s.lock.Touch(); err != nil {
+			return fmt.Errorf("reading %s: %w", s.m.name, err)
+		}
+	}
 	r, err := s.m.examine(e, line, s.l.guids[index.Hash(e.Name.Base)])
 	if errors.Is(err, fs.ErrNotExist) {
 		s.unsure = true
@@ -248,11 +260,11 @@ func (s *scan) add(e maildir.Entry, line listed) error {
 }
 
 // number gives UIDs to messages that have none, durably.
-func (s *scan) number(lock *maildir.UIDListLock) (wrote bool, err error) {
+func (s *scan) number() (wrote bool, err error) {
 	if len(s.fresh) == 0 {
 		return false, nil
 	}
-	if lock == nil {
+	if s.lock == nil {
 		s.unsure = true
 		return false, nil
 	}
@@ -281,10 +293,10 @@ func (s *scan) number(lock *maildir.UIDListLock) (wrote bool, err error) {
 			recs = append(recs, maildir.UIDRecord{UID: uid, Base: e.Name.Base, Physical: -1, Virtual: -1, SaveDate: int64(line.saved)})
 			uid++
 		}
-		err := lock.Append(recs)
+		err := s.lock.Append(recs)
 		if errors.Is(err, maildir.ErrRewrite) {
-			if err = s.m.rewrite(lock, 0); err == nil {
-				err = lock.Append(recs)
+			if err = s.m.rewrite(s.lock, 0); err == nil {
+				err = s.lock.Append(recs)
 			}
 		}
 		if noRoom(err) { // they wait in the folder, and the others can be read
@@ -311,7 +323,7 @@ func bornAt(base string) int64 {
 }
 
 // publish brings the index up to date.
-func (s *scan) publish(lock *maildir.UIDListLock, uidNext uint32) error {
+func (s *scan) publish(uidNext uint32) error {
 	m := s.m
 	var goneUIDs []uint32
 	for i, ok := range s.seen {
@@ -323,10 +335,10 @@ func (s *scan) publish(lock *maildir.UIDListLock, uidNext uint32) error {
 		m.mu.Lock()
 		m.x.Reserve(uidNext)
 		m.mu.Unlock()
-		_, err := s.reserve(m.x.ModSeq, lock)
+		_, err := s.reserve(m.x.ModSeq)
 		return err
 	}
-	modseq, err := s.reserve(m.x.ModSeq+1, lock)
+	modseq, err := s.reserve(m.x.ModSeq + 1)
 	if err != nil {
 		return err
 	}
@@ -356,10 +368,10 @@ func (s *scan) publish(lock *maildir.UIDListLock, uidNext uint32) error {
 }
 
 // reserve returns v, reserved on disk, for what the scan found.
-func (s *scan) reserve(v uint64, lock *maildir.UIDListLock) (uint64, error) {
+func (s *scan) reserve(v uint64) (uint64, error) {
 	m := s.m
-	if lock != nil {
-		err := m.reserveModSeq(v, lock)
+	if s.lock != nil {
+		err := m.reserveModSeq(v, s.lock)
 		if err == nil || m.loaded || !noRoom(err) {
 			return v, err
 		}
