@@ -12,11 +12,13 @@ import (
 // whatever the network. Each allows a few strikes without consequence (typing errors),
 // then each further one doubles the wait before the next password is checked.
 //
-//   - A wait never exceeds slowest; strikes fade by one every fade.
+//   - A wait for strikes never exceeds slowest; strikes fade by one every fade.
 //   - The same wrong password for the same account is one strike, however often it comes.
 //   - Passwords that are being checked at the same moment count as strikes for each other,
 //     so that trying in parallel gains nothing; several connections with the same
-//     password do not.
+//     password do not. Where a crowd of them comes from one network, each further crowd
+//     waits for slowest longer: the network gets a crowd's guesses in that time, however many
+//     connections it has.
 //   - Where an account was signed in to before, only what was tried for it from there
 //     counts: strangers elsewhere, and neighbours in the same network, do not slow it
 //     down. From new places their strikes cost at most slowestAbroad, or slowest where it
@@ -29,6 +31,8 @@ const (
 	slowestAbroad = 2 * time.Second
 	firstWait     = 500 * time.Millisecond
 	fade          = 2 * time.Minute
+
+	crowd = 20 // guesses from one network at once
 
 	freePair    = 3
 	freeNetwork = 20
@@ -135,6 +139,11 @@ func (s *strikes) wait(g guess, free int, slowest time.Duration) time.Duration {
 	return min(firstWait<<min(n-free, 10), slowest)
 }
 
+// queue is what a guess waits on account of those of its network that are under way.
+func (s *strikes) queue() time.Duration {
+	return time.Duration(max(len(s.pending)-freeNetwork, 0)/crowd) * slowest
+}
+
 func (s *strikes) strike() { s.count = min(s.count+1, maxStrikes) }
 
 // An attempt is one guess that is under way.
@@ -161,7 +170,7 @@ func (t *throttle) begin(account string, from netip.Prefix, g guess) *attempt {
 	}
 	a.delay = a.pair.wait(g, freePair, slowest)
 	if !a.pair.proven {
-		a.delay = max(a.delay, a.network.wait(g, freeNetwork, slowest), a.account.wait(g, freeAccount, slowestAbroad))
+		a.delay = max(a.delay, a.network.wait(g, freeNetwork, slowest)+a.network.queue(), a.account.wait(g, freeAccount, slowestAbroad))
 	}
 	for _, s := range []*strikes{a.pair, a.network, a.account} {
 		s.pending[g]++

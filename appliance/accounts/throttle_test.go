@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,6 +178,39 @@ func TestGuessingAtOnceGainsNothing(t *testing.T) {
 		// how the hashes interleave with the fake clock decides about the first.
 		if waits[9] < slowest {
 			t.Errorf("waits %v", waits)
+		}
+	})
+}
+
+// TestCrowd: what one network may try in a minute does not grow with its connections, and who is at home does not notice.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := millersAccounts(t)
+		if _, err := a.SignIn(t.Context(), "ann", annPassword, home); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		var tried atomic.Int32
+		var wg sync.WaitGroup
+		for i := range 200 {
+			wg.Go(func() {
+				for n := 0; ctx.Err() == nil; n++ {
+					if _, err := a.SignIn(ctx, "ann", fmt.Sprint("guess ", i, n), abroad); errors.Is(err, ErrCredentials) {
+						tried.Add(1)
+					}
+				}
+			})
+		}
+		synctest.Wait()
+		if d, err := timed(t, a, "ann", annPassword, home); d != 0 || err != nil {
+			t.Errorf("ann at home waited %v, %v", d, err)
+		}
+		wg.Wait()
+		most := int32(2*time.Minute/slowest)*crowd + 2*freeNetwork
+		if n := tried.Load(); n > most {
+			t.Errorf("%d passwords were tried, want at most %d", n, most)
 		}
 	})
 }
