@@ -55,24 +55,6 @@ func (r *Root) Subscribe(ctx context.Context, name string, on bool) error {
 	return nil
 }
 
-// RenameSubscriptions gives the subscriptions of a folder and those below it
-// another name, durably.
-func (r *Root) RenameSubscriptions(ctx context.Context, old, new string) error {
-	old, new = Normalize(old), Normalize(new)
-	err := r.editSubscriptions(ctx, func(s *subscriptionList) {
-		for _, name := range s.names() {
-			if rest, inside := cutLevels(name, old); inside {
-				s.remove(name)
-				s.add(new + rest)
-			}
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("renaming the subscriptions of %q: %w", old, err)
-	}
-	return nil
-}
-
 func (r *Root) editSubscriptions(ctx context.Context, edit func(*subscriptionList)) (err error) {
 	lock, err := r.lockFile(ctx, r.tree, subscriptionsName, staleSubscriptions)
 	if err != nil {
