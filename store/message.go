@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sort"
 	"sync"
 
 	"letterbox/store/index"
@@ -21,10 +22,22 @@ type Message struct {
 	crlf bool
 	info *message.Structure // nil: the index has it
 
-	mu   sync.Mutex // guards what follows: reading a file with bare LFs
-	wire io.Reader
-	at   int64 // offset of wire, wire form
+	mu    sync.Mutex // guards what follows: reading a file with bare LFs
+	place wirePlace
+	marks []wirePlace // ascending, at least markStep apart: reading back begins at one
 }
+
+// A wirePlace is a place in a file with bare LFs, by its offset in the wire form.
+type wirePlace struct {
+	at   int64
+	wire message.WireReader
+}
+
+// maxMarks bounds the places that are remembered of one message.
+const maxMarks = 256
+
+// markStep is how far they lie apart.
+func (m *Message) markStep() int64 { return max(64<<10, m.size/maxMarks) }
 
 // Message opens a message; ErrExpunged if it is gone. Close it.
 func (m *Mailbox) Message(uid UID) (_ *Message, err error) {
@@ -90,24 +103,42 @@ func (m *Message) ReadAt(b []byte, off int64) (int, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.wire == nil || off < m.at {
-		m.wire, m.at = message.NewWireReader(io.NewSectionReader(m.f, 0, 1<<62)), 0
-	}
-	skipped, err := io.CopyN(io.Discard, m.wire, off-m.at)
-	m.at += skipped
-	if err != nil {
-		m.wire = nil
+	if err := m.seek(off); err != nil {
 		return 0, err
 	}
-	n, err := io.ReadFull(m.wire, b)
-	m.at += int64(n)
+	n, err := io.ReadFull(&m.place.wire, b)
+	m.advance(int64(n))
 	if err == io.ErrUnexpectedEOF {
 		err = io.EOF
 	}
-	if err != nil {
-		m.wire = nil
-	}
 	return n, err
+}
+
+// seek goes to an offset of the wire form. The caller holds mu.
+func (m *Message) seek(off int64) error {
+	i := sort.Search(len(m.marks), func(i int) bool { return m.marks[i].at > off })
+	if i > 0 && (off < m.place.at || m.place.at < m.marks[i-1].at) {
+		m.place = m.marks[i-1]
+	} else if i == 0 && (off < m.place.at || len(m.marks) == 0) {
+		m.place = wirePlace{wire: message.NewWireReaderAt(m.f)}
+		m.marks = append(m.marks[:0], m.place)
+	}
+	for m.place.at < off {
+		n, err := io.CopyN(io.Discard, &m.place.wire, min(off-m.place.at, m.markStep()))
+		m.advance(n)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advance notes that n octets were read. The caller holds mu.
+func (m *Message) advance(n int64) {
+	m.place.at += n
+	if last := m.marks[len(m.marks)-1].at; m.place.at >= last+m.markStep() && len(m.marks) <= maxMarks {
+		m.marks = append(m.marks, m.place)
+	}
 }
 
 // Section returns a reader of n octets of the wire form from off on.

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -181,4 +182,48 @@ func readSick(t *testing.T, errno syscall.Errno, steps []string, caches bool) {
 	if got := content(t, m, 4); got != text(9) {
 		t.Errorf("message 4 is %q", got)
 	}
+}
+
+// A file with bare LFs is read in any order, and backwards not from its beginning
+// each time.
+func TestReadingBareLFInAnyOrder(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	s := open(t, dir)
+	var b strings.Builder
+	for n := range 20_000 {
+		fmt.Fprintf(&b, "line %d\n%s\r\n\r", n, strings.Repeat("\n", n%3))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "mail", "ann", "Maildir", "new", "1700000000.lf"), []byte("Subject: x\n\n"+b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := mailbox(t, s, "INBOX")
+	whole := content(t, m, 1)
+	msg, err := m.Message(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer msg.Close()
+	if msg.Size() != int64(len(whole)) || strings.Count(whole, "\r\n") < 20_000 {
+		t.Fatalf("%d octets, read %d", msg.Size(), len(whole))
+	}
+	const step = 1000
+	check := func(off int64) {
+		t.Helper()
+		buf := make([]byte, step)
+		n, err := msg.ReadAt(buf, off)
+		if want := whole[off:min(off+step, msg.Size())]; string(buf[:n]) != want || n < step && !errors.Is(err, io.EOF) {
+			t.Fatalf("at %d: %d octets, %v", off, n, err)
+		}
+	}
+	for off := (msg.Size() - 1) / step * step; off >= 0; off -= step {
+		check(off)
+	}
+	for i := range int64(500) {
+		check(i * 7919 % msg.Size())
+	}
+	if n, err := msg.ReadAt(make([]byte, 1), msg.Size()); n != 0 || err != io.EOF {
+		t.Errorf("behind the end: %d, %v", n, err)
+	}
+	check(0)
 }

@@ -9,6 +9,38 @@ import (
 // all else stays as it is. A message whose Structure says CRLF needs none.
 func NewWireReader(r io.Reader) io.Reader { return &wireReader{r: r} }
 
+// A WireReader is NewWireReader over a file. A copy of it goes on by itself from
+// where it was made.
+type WireReader struct {
+	wire wireReader
+	file fileReader
+}
+
+// NewWireReaderAt serves the file from its beginning.
+func NewWireReaderAt(file io.ReaderAt) WireReader {
+	return WireReader{file: fileReader{file: file}}
+}
+
+func (w *WireReader) Read(p []byte) (int, error) {
+	w.wire.r = &w.file
+	return w.wire.Read(p)
+}
+
+// fileReader reads a file from an offset on.
+type fileReader struct {
+	file io.ReaderAt
+	off  int64
+}
+
+func (f *fileReader) Read(p []byte) (int, error) {
+	n, err := f.file.ReadAt(p, f.off)
+	f.off += int64(n)
+	if n > 0 && err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
 type wireReader struct {
 	r  io.Reader
 	cr bool // the last octet was a CR
