@@ -77,6 +77,31 @@ func withClient(f flags, args []string, c console, names []string, do func(words
 	return errors.Join(do(words, client), disconnect())
 }
 
+// withPassword is withClient for a command about one person and a password. The data is looked at before, so that nobody types a
+// password in vain, and given back while somebody types: a server may start meanwhile.
+func withPassword(f flags, args []string, c console, passwordFile *string, do func(name, password string, client *control.Client) error) error {
+	words, err := f.parse(args, "NAME")
+	if err != nil {
+		return err
+	}
+	_, disconnect, err := connect(*f.data, c)
+	if err != nil {
+		return err
+	}
+	if err := disconnect(); err != nil {
+		return err
+	}
+	password, err := readPassword(*passwordFile, c)
+	if err != nil {
+		return err
+	}
+	client, disconnect, err := connect(*f.data, c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(words[0], password, client), disconnect())
+}
+
 func setupCode(ctx context.Context, args []string, c console) error {
 	return withClient(newDataFlags("setup-code", c), args, c, nil, func(_ []string, client *control.Client) error {
 		info, err := client.SetupCode(ctx)
@@ -104,15 +129,11 @@ func userAdd(ctx context.Context, args []string, c console) error {
 	f := newDataFlags("user add", c)
 	fullName := f.String("full-name", "", "the person's `name` as others see it")
 	file := f.passwordFile()
-	return withClient(f, args, c, []string{"NAME"}, func(words []string, client *control.Client) error {
-		password, err := readPassword(*file, c)
-		if err != nil {
+	return withPassword(f, args, c, file, func(name, password string, client *control.Client) error {
+		if err := client.AddPerson(ctx, control.NewPerson{Name: name, FullName: *fullName, Password: password}); err != nil {
 			return err
 		}
-		if err := client.AddPerson(ctx, control.NewPerson{Name: words[0], FullName: *fullName, Password: password}); err != nil {
-			return err
-		}
-		return say(c, "%s has a mailbox now.", words[0])
+		return say(c, "%s has a mailbox now.", config.FoldName(name))
 	})
 }
 
@@ -137,15 +158,11 @@ func userList(ctx context.Context, args []string, c console) error {
 func userPasswd(ctx context.Context, args []string, c console) error {
 	f := newDataFlags("user passwd", c)
 	file := f.passwordFile()
-	return withClient(f, args, c, []string{"NAME"}, func(words []string, client *control.Client) error {
-		password, err := readPassword(*file, c)
-		if err != nil {
+	return withPassword(f, args, c, file, func(name, password string, client *control.Client) error {
+		if err := client.SetPassword(ctx, name, password); err != nil {
 			return err
 		}
-		if err := client.SetPassword(ctx, words[0], password); err != nil {
-			return err
-		}
-		return say(c, "%s has a new password.", words[0])
+		return say(c, "%s has a new password.", config.FoldName(name))
 	})
 }
 
@@ -154,7 +171,7 @@ func userRemove(ctx context.Context, args []string, c console) error {
 		if err := client.RemovePerson(ctx, words[0]); err != nil {
 			return err
 		}
-		return say(c, "%s has no mailbox any more; the mail is set aside in the data folder.", words[0])
+		return say(c, "%s has no mailbox any more; the mail is set aside in the data folder.", config.FoldName(words[0]))
 	})
 }
 
