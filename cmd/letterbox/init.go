@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"path/filepath"
 
 	"letterbox/appliance"
+	"letterbox/appliance/control"
 )
 
 // initialize sets up a household without a browser, for packages and automation.
@@ -25,6 +28,9 @@ func initialize(ctx context.Context, args []string, c console) error {
 	defaults, err := where.config()
 	if err != nil {
 		return err
+	}
+	if running, err := control.Dial(filepath.Join(*f.data, control.SocketName)); err == nil {
+		return errors.Join(errors.New("a letterbox is running on this data folder: set it up in the browser, at the address that 'letterbox setup-code' shows, or stop it first"), running.Close())
 	}
 	password, err := readPassword(*file, c)
 	if err != nil {
