@@ -4,7 +4,8 @@
 //   - What cannot be opened is one sentence that names the port and says why (Error); the caller adds the option that
 //     changes it.
 //   - No more connections than the limits allow are open at a time, in all and from one address (one /64 for IPv6, which
-//     is what one household or one attacker has). One too many is told so in the protocol by a hook, and closed.
+//     is what one household or one attacker has). One too many is told so in the protocol by a hook, and closed. Strangers
+//     leave some places to peers nearby.
 //   - When the system has no file descriptors left, accepting pauses and goes on; it never spins and never gives up.
 //   - A Listener starts no goroutine but those that say goodbye to refused peers; Close waits for them.
 package listen
