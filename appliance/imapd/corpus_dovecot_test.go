@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// corpusItems are what is fetched of every message of the corpus.
+// corpusItems are what is fetched of every message of the corpus, the three of
+// BINARY last.
 var corpusItems = []string{
 	"RFC822.SIZE", "ENVELOPE", "BODY", "BODYSTRUCTURE", "BODY.PEEK[]", "BODY.PEEK[HEADER]", "BODY.PEEK[TEXT]", "BODY.PEEK[]<0.100>",
 	"BODY.PEEK[]<50.100000>", "BODY.PEEK[]<1000000.1>", "BODY.PEEK[1]", "BODY.PEEK[1.MIME]", "BODY.PEEK[1.2]", "BODY.PEEK[1.HEADER]",
@@ -22,7 +23,8 @@ var corpusItems = []string{
 }
 
 // TestInteropCorpusBesideDovecot fetches every message of the corpus from both
-// servers. testdata/dovecot/corpus.differences has those that we mean: a line
+// servers: all items at once, and one by one where the answers differ.
+// testdata/dovecot/corpus.differences has those that we mean: a line
 // "!= reason", then a line for each, "item message" or "* message".
 func TestInteropCorpusBesideDovecot(t *testing.T) {
 	t.Parallel()
@@ -46,10 +48,14 @@ func TestInteropCorpusBesideDovecot(t *testing.T) {
 			binary = "~"
 		}
 		k.say("", "a", fmt.Sprintf("a APPEND INBOX (\\Seen) %s{%d+}\r\n%s\r\n", binary, len(text), text))
-		for _, item := range corpusItems {
-			if strings.HasPrefix(item, "BINARY") && strings.HasPrefix(filepath.Base(file), "text-base64") {
-				continue // Dovecot ends the connection when there is no padding
-			}
+		items := corpusItems
+		if strings.HasPrefix(filepath.Base(file), "text-base64") {
+			items = items[:len(items)-3] // Dovecot ends the connection when BINARY finds no padding
+		}
+		if ours, theirs := k.say("", "f", fmt.Sprintf("f FETCH %d (%s)\r\n", i+1, strings.Join(items, " "))); ours == theirs {
+			continue
+		}
+		for _, item := range items {
 			ours, theirs := k.say("", "f", fmt.Sprintf("f FETCH %d %s\r\n", i+1, item))
 			if ours == theirs {
 				continue

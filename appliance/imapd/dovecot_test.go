@@ -72,7 +72,7 @@ func newTalk(t *testing.T) *talk {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { conn.Close() })
-			if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			return conn
@@ -190,7 +190,9 @@ func (k *talk) withFiles(text string) string {
 func (k *talk) say(number, tag, text string) (ours, theirs string) {
 	k.t.Helper()
 	a, b := k.speaker(k.ours, number, k.dialOurs), k.speaker(k.theirs, number, k.dialTheirs)
-	return normalise(a.say(tag, text), tag), normalise(b.say(tag, text), tag)
+	a.send(text)
+	b.send(text)
+	return normalise(a.until(tag), tag), normalise(b.until(tag), tag)
 }
 
 // speaker returns a connection, signed in, opening it the first time.
@@ -219,9 +221,20 @@ type speaker struct {
 // say sends text and returns the responses up to the one with the tag.
 func (s *speaker) say(tag, text string) []string {
 	s.t.Helper()
+	s.send(text)
+	return s.until(tag)
+}
+
+func (s *speaker) send(text string) {
+	s.t.Helper()
 	if _, err := io.WriteString(s.w, text); err != nil {
 		s.t.Fatalf("%q: %v", text, err)
 	}
+}
+
+// until returns the responses up to the one with the tag.
+func (s *speaker) until(tag string) []string {
+	s.t.Helper()
 	var got []string
 	for {
 		line, err := readResponse(s.r)
@@ -230,7 +243,7 @@ func (s *speaker) say(tag, text string) []string {
 			return got
 		}
 		if err != nil {
-			s.t.Fatalf("%q: %v after\n%s", text, err, strings.Join(got, "\n"))
+			s.t.Fatalf("%s: %v after\n%s", tag, err, strings.Join(got, "\n"))
 		}
 		if strings.HasPrefix(line, tag+" ") {
 			return got
