@@ -27,7 +27,8 @@ import (
 //
 //	# comment
 //	C: text            connection 1 sends a tag, text and CRLF; C2: is connection 2
-//	C~ tag "text"      connection 1 sends text, a Go string, and nothing more; tag is that of its last command
+//	C~ tag "text"      connection 1 sends text, a Go string, and nothing more; tag is that of its last command,
+//	                   or + if it waits to go on
 //	!= reason          the answers to the next command differ, and this is why we want that
 //
 // {@FILE} in a line that is sent is FILE of testdata/messages as a literal.
