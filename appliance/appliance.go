@@ -124,27 +124,29 @@ func (a *Appliance) Config() (config.Config, bool) {
 // Run serves until ctx ends, then stops taking connections, gives what is under way a few seconds, and returns. ready, if it is not
 // nil, is called once everything listens. The error says in a sentence what could not be started or what failed.
 func (a *Appliance) Run(ctx context.Context, ready func()) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	var parts sync.WaitGroup
 	defer parts.Wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 
 	// Whoever finds the server ready finds its control socket, too.
 	socket, err := control.Listen(filepath.Join(a.dir, control.SocketName))
 	if err != nil {
 		return err
 	}
-	runControl := func(ctx context.Context) error { return serveHTTP(ctx, socket, control.Handler(a)) }
-
-	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopInner()
-	for name, run := range map[string]func(context.Context) error{"store": a.store.Run, "certificates": a.certs.Run, "control socket": runControl} {
+	run := func(ctx context.Context, name string, part func(context.Context) error) {
 		parts.Go(func() {
-			if err := run(inner); err != nil && inner.Err() == nil {
+			if err := part(ctx); err != nil && ctx.Err() == nil {
 				cancel(fmt.Errorf("%s: %w", name, err))
 			}
 		})
 	}
+	run(ctx, "control socket", func(ctx context.Context) error { return serveHTTP(ctx, socket, control.Handler(a)) })
+	// The servers that are drained still need these.
+	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopInner()
+	run(inner, "store", a.store.Run)
+	run(inner, "certificates", a.certs.Run)
 
 	now := a.now()
 	a.started.Store(&now)

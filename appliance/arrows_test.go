@@ -19,8 +19,8 @@ var arrows = map[string][]string{
 
 	"appliance/accounts": {"appliance/config", "appliance/mailaddr"},
 	"appliance/config":   {"appliance/mailaddr", "store/atomicfile"},
-	"appliance/control":  {"appliance/accounts", "appliance/config"}, // accounts: no password gets further than control
-	"appliance/imapd":    {"store", "store/message", "appliance/imapwire"},                 // message: part addressing and decoding of what store opens
+	"appliance/control":  {"appliance/accounts", "appliance/config"},       // accounts: no password gets further than control
+	"appliance/imapd":    {"store", "store/message", "appliance/imapwire"}, // message: part addressing and decoding of what store opens
 	"appliance/imapwire": {},
 	"appliance/listen":   {},
 	"appliance/mailaddr": {},
