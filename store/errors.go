@@ -25,7 +25,6 @@ var (
 	ErrClosed            = errors.New("the mailbox or the store is closed")
 	ErrNoSpecialUse      = errors.New("the special use is unknown or taken")
 	ErrTooManyMailboxes  = errors.New("there are too many mailboxes")
-	ErrSameMailbox       = errors.New("the message is in this mailbox already")
 	ErrMailboxOutOfUIDs  = errors.New("the mailbox has used all its UIDs")
 	ErrSubscriptionLimit = errors.New("there are too many subscriptions")
 )

@@ -61,7 +61,6 @@ var storeFaults = []struct {
 	{store.ErrMailboxOutOfUIDs, imap.ResponseCodeLimit},
 	{store.ErrNoSpecialUse, codeUseAttr},
 	{store.ErrExpunged, codeExpungeIssued},
-	{store.ErrSameMailbox, imap.ResponseCodeCannot},
 	{store.ErrClosed, imap.ResponseCodeUnavailable},
 	{store.ErrNoAccount, imap.ResponseCodeUnavailable},
 	{context.Canceled, imap.ResponseCodeUnavailable},

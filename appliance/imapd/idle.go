@@ -21,6 +21,7 @@ func (c *conn) idle(r *request) error {
 	if c.view != nil {
 		stop = c.watch()
 		defer stop()
+		c.view.box.Relax()
 	}
 	c.out.line("+ idling")
 	line := c.line[:0]

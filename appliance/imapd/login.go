@@ -29,7 +29,7 @@ func (c *conn) signIn(r *request, how, login, password string) error {
 	if err := c.flush(); err != nil { // it may take a while
 		return err
 	}
-	person, err := c.server.o.Auth.SignIn(ctx, login, password, c.peer)
+	person, err := c.claim(ctx, login, password)
 	if err != nil {
 		c.log.Info("imap: sign-in refused", "login", login, "how", how, "tls", c.secure, "err", err)
 		if c.ctx.Err() != nil {
@@ -45,11 +45,24 @@ func (c *conn) signIn(r *request, how, login, password string) error {
 	if err != nil {
 		return err
 	}
-	c.server.mu.Lock()
-	c.person = person
-	c.server.mu.Unlock()
 	c.account, c.state = account, authenticated
 	c.log.Info("imap: signed in", "person", person, "login", login, "how", how, "tls", c.secure, "took", time.Since(c.started))
 	r.code, r.text = c.capabilityCode(), "signed in"
 	return nil
+}
+
+// claim asks who login and password belong to, and makes the connection theirs. Where somebody's right ended while that was found
+// out, Disconnect did not know yet whose connection this is: then it asks again.
+func (c *conn) claim(ctx context.Context, login, password string) (person string, err error) {
+	for {
+		before := c.server.disconnected()
+		person, err = c.server.o.Auth.SignIn(ctx, login, password, c.peer)
+		if err != nil {
+			c.server.own(c, "")
+			return "", err
+		}
+		if c.server.own(c, person) == before {
+			return person, nil
+		}
+	}
 }

@@ -65,10 +65,11 @@ type Server struct {
 	cancel   context.CancelFunc
 	done     sync.WaitGroup // connections
 
-	mu        sync.Mutex // guards what follows, and conn.person for others
-	closing   bool
-	listeners map[net.Listener]struct{}
-	conns     map[*conn]struct{}
+	mu          sync.Mutex // guards what follows, and conn.person for others
+	closing     bool
+	listeners   map[net.Listener]struct{}
+	conns       map[*conn]struct{}
+	disconnects int // calls of Disconnect
 }
 
 // New returns a server that serves nothing yet.
@@ -223,9 +224,25 @@ func (s *Server) cutAll() {
 func (s *Server) Disconnect(person string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.disconnects++
 	for c := range s.conns {
 		if c.person == person && person != "" {
 			c.end("please sign in again")
 		}
 	}
+}
+
+// disconnected counts the calls of Disconnect.
+func (s *Server) disconnected() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.disconnects
+}
+
+// own makes the connection a person's and returns how often Disconnect has been called before.
+func (s *Server) own(c *conn, person string) (disconnects int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.person = person
+	return s.disconnects
 }

@@ -205,3 +205,30 @@ func clientTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 func traceLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: LevelTrace}))
 }
+
+// revoking lets ann in once, and takes her right away before she is told so.
+type revoking struct {
+	server *Server
+	asked  int
+}
+
+func (r *revoking) SignIn(context.Context, string, string, netip.Addr) (string, error) {
+	if r.asked++; r.asked > 1 {
+		return "", errors.New("wrong name or password")
+	}
+	r.server.Disconnect("ann")
+	return "ann", nil
+}
+
+// TestRevokedWhileSigningIn: a right that ends while it is checked lets nobody in.
+func TestRevokedWhileSigningIn(t *testing.T) {
+	t.Parallel()
+	auth := &revoking{}
+	f := newFixture(t, func(o *Options) { o.Auth = auth })
+	auth.server = f.server
+	p := f.dialPipe(t)
+	p.send("a LOGIN ann secret")
+	p.until("a NO [AUTHENTICATIONFAILED]")
+	p.conn.Close()
+	f.shutdown()
+}
