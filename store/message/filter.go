@@ -117,7 +117,7 @@ func (l *lines) next() bool {
 	l.piece = piece
 	l.starts = !l.inLine && !white
 	l.folds = !l.inLine && white
-	l.blank = l.starts && (string(piece) == "\r\n" || string(piece) == "\n")
+	l.blank = l.starts && err == nil && len(bytes.Trim(piece, "\r\n")) == 0
 	l.inLine = err == bufio.ErrBufferFull
 	return true
 }

@@ -179,8 +179,8 @@ func (p *Parser) decide(complete bool) {
 		return
 	}
 	switch {
-	case len(p.line) == 0:
-		p.kind = lineBlank
+	case complete && len(bytes.Trim(p.line, "\r")) == 0:
+		p.kind = lineBlank // CR CR LF too: programs that translate LF to CRLF twice write it
 	case p.line[0] == ' ' || p.line[0] == '\t':
 		p.kind = lineValue
 		p.hdr.fold(p.line)
