@@ -48,7 +48,8 @@ type Appliance struct {
 	ui       *webui.UI
 
 	state   atomic.Pointer[state]
-	started atomic.Pointer[time.Time] // nil: not running
+	started atomic.Pointer[time.Time]   // nil: not running
+	waited  atomic.Pointer[waitingCode] // for FirstCode; nil: there is none
 
 	updating sync.Mutex   // held by whoever applies a configuration
 	services serviceTable // changed while updating is held
@@ -148,6 +149,9 @@ func (a *Appliance) Run(ctx context.Context, ready func()) error {
 	run(inner, "store", a.store.Run)
 	run(inner, "certificates", a.certs.Run)
 
+	if err := a.takeCode(); err != nil {
+		return err
+	}
 	now := a.now()
 	a.started.Store(&now)
 	defer a.started.Store(nil)

@@ -25,6 +25,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"letterbox/appliance/config"
+	"letterbox/appliance/control"
 	"letterbox/tls/certs"
 )
 
@@ -45,6 +46,12 @@ func (b *box) visit(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b.follow(t, info)
+}
+
+// follow opens a browser at the address, and with the code, that info tells.
+func (b *box) follow(t *testing.T, info control.SetupInfo) *browser {
+	t.Helper()
 	page, err := url.Parse(info.URLs[0])
 	if err != nil {
 		t.Fatal(err)
@@ -360,4 +367,34 @@ func TestSetUpCode(t *testing.T) {
 		t.Errorf("a code is taken a second time: %d\n%s", status, page)
 	}
 	b.wantUnconfigured(t)
+}
+
+// TestCodeBeforeTheStart: a code made while nothing runs is shown at the next start and good then, once.
+func TestCodeBeforeTheStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := open(t, dir)
+	made, err := a.SetupCode(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := run(t, dir)
+	shown, err := b.FirstCode(t.Context())
+	if err != nil || shown.Code != made.Code || shown.RootFingerprint != made.RootFingerprint {
+		t.Fatalf("the start shows %+v (%v), made was %+v", shown, err, made)
+	}
+	w := b.follow(t, shown)
+	w.step("Whose letterbox", "/setup", "code", made.Code)
+	b.stop()
+
+	again := run(t, dir)
+	if shown, err := again.FirstCode(t.Context()); err != nil || shown.Code == made.Code {
+		t.Errorf("the next start shows %+v (%v): the code was used", shown, err)
+	}
+	if status, page := again.visit(t).post("/setup", "code", made.Code); status != http.StatusUnprocessableEntity {
+		t.Errorf("a used code is taken after a restart: %d\n%s", status, page)
+	}
 }

@@ -54,6 +54,13 @@ func (c *setupCode) renew(now time.Time) (string, time.Time) {
 	return shown.String(), c.expires
 }
 
+// accept takes a code that was made before, as renew returned it.
+func (c *setupCode) accept(code string, expires time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.letters, c.expires, c.tries = plainCode(code), expires, 0
+}
+
 // try uses the code up when it is right.
 func (c *setupCode) try(typed string, now time.Time) verdict {
 	c.mu.Lock()

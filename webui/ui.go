@@ -78,6 +78,9 @@ func (u *UI) ServeHTTP(w http.ResponseWriter, r *http.Request) { u.handler.Serve
 // fills it in.
 func (u *UI) NewSetupCode() (code string, expires time.Time) { return u.code.renew(u.now()) }
 
+// AcceptSetupCode makes the wizard ask for a code that NewSetupCode of another process has made; the one before is void.
+func (u *UI) AcceptSetupCode(code string, expires time.Time) { u.code.accept(code, expires) }
+
 // routes puts the guards before the pages.
 func (u *UI) routes() http.Handler {
 	pages := http.NewServeMux()

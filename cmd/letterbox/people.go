@@ -108,6 +108,13 @@ func setupCode(ctx context.Context, args []string, c console) error {
 		if err != nil {
 			return err
 		}
+		status, err := client.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if status.Started.IsZero() {
+			fmt.Fprintln(c.out, "The set-up page opens when the server starts: letterbox serve")
+		}
 		printSetup(c.out, info)
 		return nil
 	})
@@ -119,7 +126,9 @@ func printSetup(w io.Writer, info control.SetupInfo) {
 		fmt.Fprintf(w, "Set-up page:  %s\n", url)
 	}
 	fmt.Fprintf(w, "Code:         %s (until %s)\n", info.Code, info.Expires.Local().Format("15:04"))
-	fmt.Fprintf(w, "Certificate:  SHA-256 %s\n", info.Fingerprint)
+	if info.Fingerprint != "" {
+		fmt.Fprintf(w, "Certificate:  SHA-256 %s\n", info.Fingerprint)
+	}
 	if info.RootFingerprint != "" {
 		fmt.Fprintf(w, "Household CA: SHA-256 %s\n", info.RootFingerprint)
 	}

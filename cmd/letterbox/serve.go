@@ -82,7 +82,7 @@ func announce(ctx context.Context, a *appliance.Appliance, c console) {
 	if _, configured := a.Config(); configured {
 		return
 	}
-	info, err := a.SetupCode(ctx)
+	info, err := a.FirstCode(ctx)
 	if err != nil {
 		fmt.Fprintln(c.err, "letterbox:", err)
 		return
