@@ -60,20 +60,26 @@ func (l *UIDListLock) Append(recs []UIDRecord) error {
 }
 
 func (l *UIDListLock) append(recs []UIDRecord) error {
-	if err := l.check(); err != nil {
-		return err
-	}
-	if l.Doubtful() {
-		return ErrRewrite
-	}
-	f, err := openRegular(l.fs, uidListName, os.O_RDWR)
-	if errors.Is(err, fs.ErrNotExist) {
-		return ErrRewrite
-	}
+	f, err := l.openInPlace()
 	if err != nil {
 		return err
 	}
 	return errors.Join(l.appendTo(f, recs), f.Close())
+}
+
+// openInPlace opens the list for a change in place; ErrRewrite where it has to be written anew.
+func (l *UIDListLock) openInPlace() (*os.File, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	if l.Doubtful() {
+		return nil, ErrRewrite
+	}
+	f, err := openRegular(l.fs, uidListName, os.O_RDWR)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrRewrite
+	}
+	return f, err
 }
 
 func (l *UIDListLock) appendTo(f *os.File, recs []UIDRecord) error {
@@ -277,16 +283,7 @@ func (l *UIDListLock) SetModSeqCeiling(ceiling uint64) error {
 }
 
 func (l *UIDListLock) setCeiling(ceiling uint64) error {
-	if err := l.check(); err != nil {
-		return err
-	}
-	if l.Doubtful() {
-		return ErrRewrite
-	}
-	f, err := openRegular(l.fs, uidListName, os.O_RDWR)
-	if errors.Is(err, fs.ErrNotExist) {
-		return ErrRewrite
-	}
+	f, err := l.openInPlace()
 	if err != nil {
 		return err
 	}
