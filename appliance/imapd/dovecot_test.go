@@ -4,20 +4,19 @@ package imapd
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"letterbox/store/maildir/dovecottest"
 )
 
 // TestInteropBesideDovecot says the same to this server and to Debian's
@@ -64,7 +63,7 @@ type talk struct {
 func newTalk(t *testing.T) *talk {
 	f := newFixture(t, func(o *Options) { o.AppendLimit = 64 << 20 })
 	f.listen()
-	d := newDovecot(t)
+	d := dovecottest.New(t, t.TempDir(), "Archive", "Drafts", "Junk", "Sent", "Trash")
 	return &talk{
 		t: t, ours: make(map[string]*speaker), theirs: make(map[string]*speaker),
 		dialOurs: func() io.ReadWriter {
@@ -78,7 +77,7 @@ func newTalk(t *testing.T) *talk {
 			}
 			return conn
 		},
-		dialTheirs: d.dial,
+		dialTheirs: func() io.ReadWriter { return d.IMAP(t) },
 	}
 }
 
@@ -250,91 +249,4 @@ func (s *speaker) until(tag string) []string {
 			return got
 		}
 	}
-}
-
-// A dovecot is a mailbox of its own that Debian's Dovecot serves.
-type dovecot struct {
-	t   *testing.T
-	dir string
-}
-
-// nobody is who Dovecot runs as when the test is root's: it refuses root's mail.
-const nobody = 65534
-
-func newDovecot(t *testing.T) *dovecot {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "dovecot") // not t.TempDir, which nobody else may enter
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	var folders strings.Builder
-	for _, name := range []string{"Archive", "Drafts", "Junk", "Sent", "Trash"} {
-		fmt.Fprintf(&folders, "  mailbox %s {\n    auto = subscribe\n    special_use = \\%s\n  }\n", name, name)
-	}
-	config := fmt.Sprintf(`
-base_dir = %[1]s/run
-log_path = %[1]s/log
-mail_location = maildir:%[1]s/mail
-mail_plugins = listescape
-first_valid_uid = 1
-ssl = no
-namespace inbox {
-  inbox = yes
-  separator = /
-%[2]s}
-`, dir, &folders)
-	for _, name := range []string{"", "mail", "log", "dovecot.conf"} {
-		path := filepath.Join(dir, name)
-		switch name {
-		case "mail":
-			err = os.Mkdir(path, 0o700)
-		case "log":
-			err = os.WriteFile(path, nil, 0o600)
-		case "dovecot.conf":
-			err = os.WriteFile(path, []byte(config), 0o600)
-		}
-		if err == nil && os.Getuid() == 0 {
-			err = os.Chown(path, nobody, nobody)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &dovecot{t, dir}
-}
-
-// dial starts Dovecot's IMAP process, which speaks on its standard input and
-// output and is signed in already.
-func (d *dovecot) dial() io.ReadWriter {
-	d.t.Helper()
-	cmd := exec.Command("/usr/lib/dovecot/imap", "-c", filepath.Join(d.dir, "dovecot.conf"))
-	cmd.Env = append(os.Environ(), "USER=nobody", "HOME="+d.dir, "TZ=UTC")
-	if os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	if err := cmd.Start(); err != nil {
-		d.t.Fatal(err)
-	}
-	d.t.Cleanup(func() {
-		in.Close()
-		_, _ = io.Copy(io.Discard, out)
-		if err := cmd.Wait(); err != nil {
-			d.t.Errorf("Dovecot: %v: %s", err, &errs)
-		}
-	})
-	return struct {
-		io.Reader
-		io.Writer
-	}{out, in}
 }

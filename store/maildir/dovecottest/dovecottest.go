@@ -8,11 +8,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -30,11 +32,16 @@ type Dovecot struct {
 const nobody = 65534
 
 // New prepares an instance for the Maildir++ tree at mail, which need not exist
-// yet. The tree must lie in a t.TempDir.
-func New(t testing.TB, mail string) *Dovecot {
+// yet. The tree must lie in a t.TempDir. It makes and subscribes the mailboxes
+// named uses, each for the special use of its name.
+func New(t testing.TB, mail string, uses ...string) *Dovecot {
 	t.Helper()
 	home := t.TempDir()
 	d := &Dovecot{mail: mail, home: home, config: filepath.Join(home, "dovecot.conf")}
+	var mailboxes strings.Builder
+	for _, use := range uses {
+		fmt.Fprintf(&mailboxes, "  mailbox %s {\n    auto = subscribe\n    special_use = \\%s\n  }\n", use, use)
+	}
 	text := fmt.Sprintf(`
 base_dir = %s/run
 log_path = /dev/stderr
@@ -45,8 +52,8 @@ ssl = no
 namespace inbox {
   inbox = yes
   separator = /
-}
-`, home, mail)
+%s}
+`, home, mail, &mailboxes)
 	if err := os.WriteFile(d.config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -69,19 +76,76 @@ func (d *Dovecot) TryDoveadm(stdin string, args ...string) (string, error) {
 	if err := d.giveAway(); err != nil {
 		return "", err
 	}
-	cmd := exec.Command("doveadm", append([]string{"-c", d.config}, args...)...)
-	cmd.Env = append(os.Environ(), "USER=nobody", "HOME="+d.home)
+	cmd := d.command("doveadm", args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	}
 	err := cmd.Run()
 	if err != nil || errs.Len() > 0 {
 		return out.String(), fmt.Errorf("doveadm %q: %w: %s", args, errors.Join(err, errors.New("it complains")), errs.Bytes())
 	}
 	return out.String(), nil
+}
+
+// IMAP starts Dovecot's IMAP server for one connection, on which it is signed in
+// already. Close it, or the test's end does.
+func (d *Dovecot) IMAP(t testing.TB) io.ReadWriteCloser {
+	t.Helper()
+	if err := d.giveAway(); err != nil {
+		t.Fatal(err)
+	}
+	c := &connection{cmd: d.command("/usr/lib/dovecot/imap")}
+	in, err := c.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.cmd.Stderr = &c.errs
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.Reader, c.WriteCloser = out, in
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// A connection is an IMAP server on a pair of pipes.
+type connection struct {
+	io.Reader
+	io.WriteCloser
+	cmd  *exec.Cmd
+	errs bytes.Buffer
+	once sync.Once
+	err  error
+}
+
+// Close hangs up and waits for the server's end.
+func (c *connection) Close() error {
+	c.once.Do(func() {
+		c.WriteCloser.Close()
+		io.Copy(io.Discard, c.Reader)
+		if err := c.cmd.Wait(); err != nil {
+			c.err = fmt.Errorf("dovecot's imap: %w: %s", err, &c.errs)
+		}
+	})
+	return c.err
+}
+
+// command is a program of Dovecot's with the instance's configuration.
+func (d *Dovecot) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, append([]string{"-c", d.config}, args...)...)
+	cmd.Env = append(os.Environ(), "USER=nobody", "HOME="+d.home, "TZ=UTC")
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	return cmd
 }
 
 // giveAway makes the tree Dovecot's, and the way to it passable.
@@ -90,11 +154,13 @@ func (d *Dovecot) giveAway() error {
 		return nil
 	}
 	for _, dir := range []string{d.home, d.mail} {
-		for _, above := range []string{filepath.Dir(dir), filepath.Dir(filepath.Dir(dir))} {
-			if info, err := os.Stat(above); err == nil && above != os.TempDir() && above != "/" {
-				if err := os.Chmod(above, info.Mode().Perm()|0o711); err != nil {
-					return err
-				}
+		for above := filepath.Dir(dir); above != os.TempDir() && above != "/"; above = filepath.Dir(above) {
+			info, err := os.Stat(above)
+			if err != nil {
+				return err
+			}
+			if err := os.Chmod(above, info.Mode().Perm()|0o711); err != nil {
+				return err
 			}
 		}
 		if err := chownAll(dir); err != nil {
