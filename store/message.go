@@ -120,7 +120,7 @@ func (m *Message) seek(off int64) error {
 	if i > 0 && (off < m.place.at || m.place.at < m.marks[i-1].at) {
 		m.place = m.marks[i-1]
 	} else if i == 0 && (off < m.place.at || len(m.marks) == 0) {
-		m.place = wirePlace{wire: message.NewWireReaderAt(m.f)}
+		m.place = wirePlace{wire: message.NewWireReader(m.f)}
 		m.marks = append(m.marks[:0], m.place)
 	}
 	for m.place.at < off {

@@ -25,7 +25,7 @@ func (a *CreateArgs) parameter(d *Decoder, name string) bool {
 	case "USE":
 		d.space("a list of special uses")
 		d.list("the list of special uses", maxFlags, func() {
-			a.SpecialUse = append(a.SpecialUse, CanonicalSpecialUse(d.flagName()))
+			a.SpecialUse = append(a.SpecialUse, canonicalSpecialUse(d.flagName()))
 		})
 	default:
 		return false
@@ -33,8 +33,8 @@ func (a *CreateArgs) parameter(d *Decoder, name string) bool {
 	return true
 }
 
-// CanonicalSpecialUse returns a special use in the spelling of RFC 6154, 2 and RFC 8457, and anything else as it is.
-func CanonicalSpecialUse(use string) string {
+// canonicalSpecialUse returns a special use in the spelling of RFC 6154, 2 and RFC 8457, and anything else as it is.
+func canonicalSpecialUse(use string) string {
 	for _, u := range [...]string{`\All`, `\Archive`, `\Drafts`, `\Flagged`, `\Important`, `\Junk`, `\Sent`, `\Trash`} {
 		if strings.EqualFold(use, u) {
 			return u

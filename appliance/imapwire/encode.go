@@ -14,7 +14,7 @@ import (
 // out.
 func AppendString[S ~string | ~[]byte](dst []byte, s S, allow8bit bool) []byte {
 	if quotable(s, allow8bit) {
-		return AppendQuoted(dst, s)
+		return appendQuoted(dst, s)
 	}
 	n := 0
 	for i := range len(s) {
@@ -68,8 +68,8 @@ func validUTF8[S ~string | ~[]byte](s S) bool {
 	return true
 }
 
-// AppendQuoted appends s in quotes. It is for what is known to fit there; NUL, CR and LF, which do not, are left out.
-func AppendQuoted[S ~string | ~[]byte](dst []byte, s S) []byte {
+// appendQuoted appends s in quotes. It is for what is known to fit there; NUL, CR and LF, which do not, are left out.
+func appendQuoted[S ~string | ~[]byte](dst []byte, s S) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; c {
@@ -83,15 +83,15 @@ func AppendQuoted[S ~string | ~[]byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
-// AppendAString appends s as an atom if it can be one, else like AppendString.
-func AppendAString[S ~string | ~[]byte](dst []byte, s S, allow8bit bool) []byte {
+// appendAString appends s as an atom if it can be one, else like AppendString.
+func appendAString[S ~string | ~[]byte](dst []byte, s S, allow8bit bool) []byte {
 	for i := 0; i < len(s); i++ {
 		if !isAStringChar(s[i]) {
 			return AppendString(dst, s, allow8bit)
 		}
 	}
 	if len(s) == 0 || len(s) == 3 && strings.EqualFold(string(s), "NIL") {
-		return AppendQuoted(dst, s)
+		return appendQuoted(dst, s)
 	}
 	return append(dst, s...)
 }
@@ -100,10 +100,10 @@ func AppendAString[S ~string | ~[]byte](dst []byte, s S, allow8bit bool) []byte 
 // else can be an atom without quotes.
 func AppendMailbox(dst []byte, name string, utf8Enabled bool) []byte {
 	if utf8Enabled {
-		return AppendAString(dst, name, true)
+		return appendAString(dst, name, true)
 	}
 	if isAtomInUTF7(name) {
-		return AppendUTF7(dst, name)
+		return appendUTF7(dst, name, false)
 	}
 	dst = append(dst, '"')
 	dst = appendUTF7(dst, name, true)

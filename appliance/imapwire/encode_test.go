@@ -29,11 +29,11 @@ func TestAppendStrings(t *testing.T) {
 		if got := string(AppendString(nil, []byte(c.in), true)); got != c.utf8 {
 			t.Errorf("AppendString(%.20q) with UTF-8 is %.40q", c.in, got)
 		}
-		if got := string(AppendAString(nil, c.in, false)); got != c.astring {
-			t.Errorf("AppendAString(%.20q) is %.40q", c.in, got)
+		if got := string(appendAString(nil, c.in, false)); got != c.astring {
+			t.Errorf("appendAString(%.20q) is %.40q", c.in, got)
 		}
 	}
-	if got := string(AppendQuoted(nil, "a\r\n\x00\"ä")); got != `"a\"ä"` {
+	if got := string(appendQuoted(nil, "a\r\n\x00\"ä")); got != `"a\"ä"` {
 		t.Error(got)
 	}
 }
@@ -107,7 +107,7 @@ func TestAppendAllocations(t *testing.T) {
 	for name, f := range map[string]func(){
 		"AppendString":        func() { AppendString(buf, raw, true) },
 		"AppendString 7-bit":  func() { AppendString(buf, raw, false) },
-		"AppendAString":       func() { AppendAString(buf, raw[:3], false) },
+		"appendAString":       func() { appendAString(buf, raw[:3], false) },
 		"AppendMailbox":       func() { AppendMailbox(buf, "Entwürfe/日本語 \"", false) },
 		"AppendMailbox UTF-8": func() { AppendMailbox(buf, "Entwürfe", true) },
 		"AppendFlags":         func() { AppendFlags(buf, flags) },
@@ -116,7 +116,6 @@ func TestAppendAllocations(t *testing.T) {
 		"AppendLiteralHeader": func() { AppendLiteralHeader(buf, 123456, true) },
 		"AppendText":          func() { AppendText(buf, "all is wöll") },
 		"AppendName":          func() { item.AppendName(buf) },
-		"NumSet.AppendText":   func() { set.AppendText(buf) },
 		"UIDSpans":            func() { UIDSpans(spans, set, uids) },
 	} {
 		if n := testing.AllocsPerRun(100, f); n > 0 {
@@ -132,7 +131,7 @@ func FuzzEncode(f *testing.F) {
 		f.Add(s, false)
 	}
 	f.Fuzz(func(t *testing.T, s string, allow8bit bool) {
-		for _, b := range [][]byte{AppendString(nil, s, allow8bit), AppendAString(nil, s, allow8bit)} {
+		for _, b := range [][]byte{AppendString(nil, s, allow8bit), appendAString(nil, s, allow8bit)} {
 			d := NewDecoder(b, DecoderOptions{UTF8: allow8bit})
 			if got := d.astring("it"); d.end() != nil || got != strings.ReplaceAll(s, "\x00", "") {
 				t.Fatalf("%q is written %q and read %q, %v", s, b, got, d.err)

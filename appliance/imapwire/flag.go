@@ -2,9 +2,9 @@ package imapwire
 
 import "strings"
 
-// CanonicalFlag returns a system flag in the spelling of RFC 9051, 2.3.2 ("\seen" is "\Seen") and anything else,
+// canonicalFlag returns a system flag in the spelling of RFC 9051, 2.3.2 ("\seen" is "\Seen") and anything else,
 // keywords included, as it is.
-func CanonicalFlag(flag string) string {
+func canonicalFlag(flag string) string {
 	for _, f := range [...]string{`\Seen`, `\Answered`, `\Flagged`, `\Deleted`, `\Draft`, `\Recent`} {
 		if strings.EqualFold(flag, f) {
 			return f
@@ -26,7 +26,7 @@ func (d *Decoder) flag(flags []string) []string {
 	// RFC 9051, 9: flag is one of five, a keyword, or an extension, of which none is known here. \Recent is not in
 	// a client's hands (RFC 3501, 2.3.2).
 	if strings.HasPrefix(f, `\`) {
-		if f = CanonicalFlag(f); !isSystemFlag(f) {
+		if f = canonicalFlag(f); !isSystemFlag(f) {
 			d.fail("there is no flag %s that a client may set", f)
 			return flags
 		}

@@ -107,8 +107,3 @@ func inboxPrefix(name string, delim byte) int {
 func countLiterals(pattern string) int {
 	return len(pattern) - strings.Count(pattern, "*") - strings.Count(pattern, "%")
 }
-
-// MatchList reports whether the mailbox name matches the LIST pattern. For many names make a ListPattern.
-func MatchList(pattern, name string, delim byte) bool {
-	return countLiterals(pattern) <= len(name) && NewListPattern(pattern, delim).Match(name)
-}

@@ -52,21 +52,25 @@ var listMatchTable = []struct {
 	{strings.Repeat("*a", 500) + "b", strings.Repeat("a", 5000), false},
 }
 
-func TestMatchList(t *testing.T) {
+func matchList(pattern, name string, delim byte) bool {
+	return NewListPattern(pattern, delim).Match(name)
+}
+
+func TestListPatternMatch(t *testing.T) {
 	for _, c := range listMatchTable {
-		if got := MatchList(c.pattern, c.name, '/'); got != c.want {
-			t.Errorf("MatchList(%.40q, %.40q) is %v", c.pattern, c.name, got)
+		if got := matchList(c.pattern, c.name, '/'); got != c.want {
+			t.Errorf("matchList(%.40q, %.40q) is %v", c.pattern, c.name, got)
 		}
 		if got := slowMatch(c.pattern, c.name, '/'); got != c.want {
 			t.Errorf("slowMatch(%.40q, %.40q) is %v", c.pattern, c.name, got)
 		}
 	}
-	if MatchList("%", "a.b", '.') || !MatchList("%", "a/b", '.') || !MatchList("inbox.x", "INBOX.x", '.') {
+	if matchList("%", "a.b", '.') || !matchList("%", "a/b", '.') || !matchList("inbox.x", "INBOX.x", '.') {
 		t.Error("another delimiter than / is not respected")
 	}
 }
 
-// slowMatch is MatchList as one would write it down: reached[i] tells whether the name so far matches the first i octets
+// slowMatch is ListPattern.Match as one would write it down: reached[i] tells whether the name so far matches the first i octets
 // of the pattern.
 func slowMatch(pattern, name string, delim byte) bool {
 	folded := inboxPrefix(name, delim)
@@ -98,17 +102,17 @@ func wildcards(pattern string, reached []bool) {
 	}
 }
 
-func FuzzMatchList(f *testing.F) {
+func FuzzListPattern(f *testing.F) {
 	for _, c := range listMatchTable {
 		f.Add(c.pattern, c.name, byte('/'))
 	}
 	f.Fuzz(func(t *testing.T, pattern, name string, delim byte) {
-		got := MatchList(pattern, name, delim)
+		got := matchList(pattern, name, delim)
 		if len(pattern)*len(name) > 100000 || delim == '*' || delim == '%' {
 			return
 		}
 		if want := slowMatch(pattern, name, delim); got != want {
-			t.Fatalf("MatchList(%q, %q, %q) is %v", pattern, name, delim, got)
+			t.Fatalf("matchList(%q, %q, %q) is %v", pattern, name, delim, got)
 		}
 	})
 }

@@ -63,7 +63,7 @@ func (d *Decoder) listPattern(what string) string {
 // go-imap (v2.0.0-beta.8, 2026) send that as soon as IMAP4rev2 is offered, and write "&-" for "&" in it all the same.
 func decodeName(s string) (string, error) {
 	if isASCII(s) {
-		return DecodeUTF7(s)
+		return parseUTF7(s)
 	}
 	if !utf8.ValidString(s) {
 		return "", errors.New("it is not valid UTF-8")

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"strconv"
 )
 
 // NumRange is a range of sequence numbers or UIDs, both ends included, in the order the client wrote them: 4:2 is
@@ -98,33 +97,6 @@ func (s NumSet) Max() (n uint32, star bool) {
 	return n, star
 }
 
-// AppendText appends the set as a client would write it.
-func (s NumSet) AppendText(dst []byte) []byte {
-	if s.Saved {
-		return append(dst, '$')
-	}
-	for i, r := range s.Ranges {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendSetNumber(dst, r.Start)
-		if r.Stop != r.Start {
-			dst = append(dst, ':')
-			dst = appendSetNumber(dst, r.Stop)
-		}
-	}
-	return dst
-}
-
-func (s NumSet) String() string { return string(s.AppendText(nil)) }
-
-func appendSetNumber(dst []byte, n uint32) []byte {
-	if n == 0 {
-		return append(dst, '*')
-	}
-	return strconv.AppendUint(dst, uint64(n), 10)
-}
-
 // bounds returns the range in ascending order with star in place of "*".
 func (r NumRange) bounds(star uint32) (lo, hi uint32) {
 	lo, hi = r.Start, r.Stop
@@ -189,14 +161,4 @@ func joinSpans(spans []Span, base int) []Span {
 		n++
 	}
 	return spans[:n]
-}
-
-// Contains reports whether the set holds n, where star is the greatest number in the mailbox (0 if it is empty).
-func (s NumSet) Contains(n, star uint32) bool {
-	for _, r := range s.Ranges {
-		if lo, hi := r.bounds(star); lo <= n && n <= hi {
-			return true
-		}
-	}
-	return false
 }

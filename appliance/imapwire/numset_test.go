@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -85,8 +86,8 @@ func TestSpans(t *testing.T) {
 	}
 }
 
-// Spans are checked against Contains, number by number, on random sets and views.
-func TestSpansAgreeWithContains(t *testing.T) {
+// Spans are checked against contains, number by number, on random sets and views.
+func TestSpansAgreeWithTheSet(t *testing.T) {
 	for seed := range uint64(500) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var view []uint32
@@ -109,7 +110,7 @@ func TestSpansAgreeWithContains(t *testing.T) {
 		}
 		var want []uint32
 		for _, n := range view {
-			if set.Contains(n, view[len(view)-1]) {
+			if contains(set, n, view[len(view)-1]) {
 				want = append(want, n)
 			}
 		}
@@ -123,7 +124,7 @@ func TestSpansAgreeWithContains(t *testing.T) {
 			}
 		}
 		for n := uint32(1); n <= uint32(len(view)); n++ {
-			if set.Contains(n, uint32(len(view))) {
+			if contains(set, n, uint32(len(view))) {
 				want = append(want, n)
 			}
 		}
@@ -153,7 +154,7 @@ func FuzzSet(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := parseSet(NewDecoder([]byte(set.String()), DecoderOptions{}))
+		again, err := parseSet(NewDecoder([]byte(setText(set)), DecoderOptions{}))
 		if err != nil || !reflect.DeepEqual(set, again) {
 			t.Fatalf("%q is %v, and then %v, %v", in, set, again, err)
 		}
@@ -175,4 +176,34 @@ func BenchmarkUIDSpans(b *testing.B) {
 	for b.Loop() {
 		spans = UIDSpans(spans[:0], set, view)
 	}
+}
+
+// contains reports whether the set holds n, where star is the greatest number in the mailbox (0 if it is empty).
+func contains(s NumSet, n, star uint32) bool {
+	return slices.ContainsFunc(s.Ranges, func(r NumRange) bool {
+		lo, hi := r.bounds(star)
+		return lo <= n && n <= hi
+	})
+}
+
+// setText writes the set as a client would.
+func setText(s NumSet) string {
+	if s.Saved {
+		return "$"
+	}
+	number := func(n uint32) string {
+		if n == 0 {
+			return "*"
+		}
+		return strconv.FormatUint(uint64(n), 10)
+	}
+	var ranges []string
+	for _, r := range s.Ranges {
+		text := number(r.Start)
+		if r.Stop != r.Start {
+			text += ":" + number(r.Stop)
+		}
+		ranges = append(ranges, text)
+	}
+	return strings.Join(ranges, ",")
 }

@@ -163,7 +163,7 @@ func flagKey(name string) (SearchKey, bool) {
 	k := SearchKey{Op: SearchFlag}
 	switch name {
 	case "ANSWERED", "DELETED", "DRAFT", "FLAGGED", "SEEN":
-		k.Text = CanonicalFlag(`\` + name)
+		k.Text = canonicalFlag(`\` + name)
 	default:
 		return SearchKey{}, false
 	}

@@ -157,7 +157,7 @@ func (s Section) append(dst []byte) []byte {
 			if i > 0 {
 				dst = append(dst, ' ')
 			}
-			dst = AppendAString(dst, f, false)
+			dst = appendAString(dst, f, false)
 		}
 		dst = append(dst, ')')
 	}

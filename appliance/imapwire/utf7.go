@@ -10,13 +10,10 @@ import (
 // base64UTF7 is modified base64: "," for "/" (RFC 3501, 5.1.3).
 const base64UTF7 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,"
 
-// EncodeUTF7 returns s in modified UTF-7 (RFC 3501, 5.1.3). What is not valid UTF-8 becomes U+FFFD.
-func EncodeUTF7(s string) string { return string(AppendUTF7(nil, s)) }
+// encodeUTF7 returns s in modified UTF-7 (RFC 3501, 5.1.3). What is not valid UTF-8 becomes U+FFFD.
+func encodeUTF7(s string) string { return string(appendUTF7(nil, s, false)) }
 
-// AppendUTF7 appends s in modified UTF-7.
-func AppendUTF7(dst []byte, s string) []byte { return appendUTF7(dst, s, false) }
-
-// appendUTF7 writes a backslash before what needs one in quotes if escape is set.
+// appendUTF7 appends s in modified UTF-7, with a backslash before what needs one in quotes if escape is set.
 func appendUTF7(dst []byte, s string, escape bool) []byte {
 	for i := 0; i < len(s); {
 		switch c := s[i]; {
@@ -71,9 +68,9 @@ func appendUTF7Run(dst []byte, s string) []byte {
 	return append(dst, '-')
 }
 
-// DecodeUTF7 returns the UTF-8 of s in modified UTF-7. Only the one right encoding of a name is taken, as RFC 3501 wants it
+// parseUTF7 returns the UTF-8 of s in modified UTF-7. Only the one right encoding of a name is taken, as RFC 3501 wants it
 // ("superfluous shifts" and encoded US-ASCII are forbidden), so that no mailbox has two names.
-func DecodeUTF7(s string) (string, error) {
+func parseUTF7(s string) (string, error) {
 	shift := false
 	for i := range len(s) {
 		if !isUTF7Direct(s[i]) {
@@ -85,7 +82,7 @@ func DecodeUTF7(s string) (string, error) {
 		return s, nil
 	}
 	name, ok := decodeUTF7(s)
-	if !ok || EncodeUTF7(name) != s {
+	if !ok || encodeUTF7(name) != s {
 		return "", fmt.Errorf("%+.60q is not valid modified UTF-7", s)
 	}
 	return name, nil

@@ -37,16 +37,16 @@ var badUTF7 = []string{
 
 func TestUTF7(t *testing.T) {
 	for _, c := range utf7Table {
-		if got := EncodeUTF7(c.utf8); got != c.utf7 {
-			t.Errorf("EncodeUTF7(%q) is %q, want %q", c.utf8, got, c.utf7)
+		if got := encodeUTF7(c.utf8); got != c.utf7 {
+			t.Errorf("encodeUTF7(%q) is %q, want %q", c.utf8, got, c.utf7)
 		}
-		if got, err := DecodeUTF7(c.utf7); got != c.utf8 || err != nil {
-			t.Errorf("DecodeUTF7(%q) is %q, %v, want %q", c.utf7, got, err, c.utf8)
+		if got, err := parseUTF7(c.utf7); got != c.utf8 || err != nil {
+			t.Errorf("parseUTF7(%q) is %q, %v, want %q", c.utf7, got, err, c.utf8)
 		}
 	}
 	for _, s := range badUTF7 {
-		if got, err := DecodeUTF7(s); err == nil {
-			t.Errorf("DecodeUTF7(%q) is %q", s, got)
+		if got, err := parseUTF7(s); err == nil {
+			t.Errorf("parseUTF7(%q) is %q", s, got)
 		}
 	}
 }
@@ -60,19 +60,19 @@ func FuzzUTF7(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if name, err := DecodeUTF7(s); err == nil {
+		if name, err := parseUTF7(s); err == nil {
 			if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
 				t.Fatalf("%q decodes to %q", s, name)
 			}
-			if again := EncodeUTF7(name); again != s {
+			if again := encodeUTF7(name); again != s {
 				t.Fatalf("%q decodes to %q, which encodes to %q", s, name, again)
 			}
 		}
 		if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
 			return
 		}
-		if back, err := DecodeUTF7(EncodeUTF7(s)); err != nil || back != s {
-			t.Fatalf("%q encodes to %q, which decodes to %q, %v", s, EncodeUTF7(s), back, err)
+		if back, err := parseUTF7(encodeUTF7(s)); err != nil || back != s {
+			t.Fatalf("%q encodes to %q, which decodes to %q, %v", s, encodeUTF7(s), back, err)
 		}
 	})
 }

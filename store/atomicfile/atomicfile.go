@@ -141,18 +141,6 @@ func removeTemp(root *os.Root, name string, step func(string) error) error {
 	return nil
 }
 
-// Remove removes the file at path and syncs its directory, so that it does
-// not come back after a power cut. A file that is not there is no error.
-func Remove(path string) error {
-	if err := os.Remove(path); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	}
-	return SyncDir(filepath.Dir(path))
-}
-
 // SyncDir makes the entries of the directory at path durable.
 func SyncDir(path string) error {
 	return syncOpened(os.Open(path))

@@ -56,19 +56,6 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
-func TestRemove(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "file")
-	if err := WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := Remove(path); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 func TestSyncDirOfNothing(t *testing.T) {
 	t.Parallel()
 	if err := SyncDir(filepath.Join(t.TempDir(), "missing")); !errors.Is(err, os.ErrNotExist) {

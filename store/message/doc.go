@@ -18,11 +18,11 @@
 //
 // All sizes and offsets count the message as IMAP and SMTP send it, with CRLF
 // at line ends. A file may hold bare LF, as programs on Unix write it; each is
-// served as CRLF (NewWireReader). A bare CR is no line end and is served as it
+// served as CRLF (WireReader). A bare CR is no line end and is served as it
 // is. So what comes back by BODY[] differs from the file in two things only:
 //
 //   - A bare LF has become CRLF: RFC 5322, 2.3 has no other line end.
-//   - A NUL has become 0x80 (NewNULReader, ReplaceNUL): RFC 9051, 4.3 and 9 forbid
+//   - A NUL has become 0x80 (NewNULReader): RFC 9051, 4.3 and 9 forbid
 //     NUL in a literal, and clients written in C stop reading there. The octet
 //     is one that Dovecot uses too; sizes stay equal. BINARY[] sends literal8,
 //     where NUL is allowed, and sends it as it is.

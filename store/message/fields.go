@@ -79,12 +79,3 @@ func (a *answer) addresses() []Address {
 	})
 	return list
 }
-
-// Envelope returns the ENVELOPE of the message taken apart.
-func (s *Structure) Envelope() Envelope {
-	e, err := parseEnvelope(s.Parts[0].envelope)
-	if err != nil {
-		return Envelope{} // cannot be: Close made it, or Decode checked it
-	}
-	return e
-}

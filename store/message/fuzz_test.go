@@ -66,7 +66,9 @@ func FuzzDecode(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		s.Envelope()
+		if _, err := EnvelopeFields(s.AppendEnvelope(nil)); err != nil {
+			t.Fatal(err)
+		}
 		s.Section([]int{1, 1}, SectionHeader)
 		if err := verifyBinary(s); err != nil {
 			t.Fatal(err)

@@ -168,7 +168,7 @@ func (h *header) end() {
 	if h.at == fieldNone {
 		return
 	}
-	ReplaceNUL(h.value) // RFC 9051, 9: no string holds a NUL
+	replaceNUL(h.value) // RFC 9051, 9: no string holds a NUL
 	text := string(bytes.Trim(h.value, " \t\r"))
 	if h.cut && fieldFrom <= h.at && h.at <= fieldBcc {
 		text = text[:max(0, strings.LastIndexByte(text, ','))] // half an address would be another one

@@ -124,8 +124,11 @@ func TestTextReader(t *testing.T) {
 		wire := wireForm(m.Data)
 		s := parse(m.Data)
 		var got strings.Builder
-		for _, i := range s.TextParts() {
+		for i := range s.Parts {
 			p := &s.Parts[i]
+			if p.Type != "TEXT" {
+				continue
+			}
 			body := bytes.NewReader(wire[p.Body.Offset:p.Body.End()])
 			text, err := io.ReadAll(NewTextReader(body, p.Encoding, p.Charset))
 			if err != nil {

@@ -53,15 +53,6 @@ func (p *Part) IsMultipart() bool { return p.Type == "MULTIPART" }
 // only child.
 func (p *Part) IsMessage() bool { return p.Type == "MESSAGE" && p.Subtype == "RFC822" }
 
-// Children returns the indexes of the children of Parts[part], in order.
-func (s *Structure) Children(part int) []int {
-	var list []int
-	for c := s.Parts[part].First; c != 0; c = s.Parts[c].Next {
-		list = append(list, int(c))
-	}
-	return list
-}
-
 // Find resolves an IMAP part number (RFC 9051, 6.4.5). Every message has at
 // least part 1; numbers below a message/rfc822 are those of the embedded
 // message. The empty path is the message itself.

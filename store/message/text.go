@@ -25,17 +25,6 @@ func NewTextReader(r io.Reader, enc Encoding, charset string) io.Reader {
 	return transform.NewReader(r, charsetDecoder(charset))
 }
 
-// TextParts returns the indexes of the parts whose media type is text.
-func (s *Structure) TextParts() []int {
-	var list []int
-	for i := range s.Parts {
-		if s.Parts[i].Type == "TEXT" {
-			list = append(list, i)
-		}
-	}
-	return list
-}
-
 // charsetDecoder returns what turns a charset into UTF-8. It never fails on
 // any input.
 func charsetDecoder(charset string) transform.Transformer {

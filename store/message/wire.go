@@ -5,19 +5,16 @@ import (
 	"io"
 )
 
-// NewWireReader serves a stored message in wire form: a bare LF becomes CRLF,
-// all else stays as it is. A message whose Structure says CRLF needs none.
-func NewWireReader(r io.Reader) io.Reader { return &wireReader{r: r} }
-
-// A WireReader is NewWireReader over a file. A copy of it goes on by itself from
-// where it was made.
+// A WireReader serves a stored message in wire form: a bare LF becomes CRLF, all
+// else stays as it is. A message whose Structure says CRLF needs none. A copy of
+// it goes on by itself from where it was made.
 type WireReader struct {
 	wire wireReader
 	file fileReader
 }
 
-// NewWireReaderAt serves the file from its beginning.
-func NewWireReaderAt(file io.ReaderAt) WireReader {
+// NewWireReader serves the file from its beginning.
+func NewWireReader(file io.ReaderAt) WireReader {
 	return WireReader{file: fileReader{file: file}}
 }
 
@@ -100,13 +97,13 @@ type nulReader struct{ r io.Reader }
 
 func (n nulReader) Read(p []byte) (int, error) {
 	k, err := n.r.Read(p)
-	ReplaceNUL(p[:k])
+	replaceNUL(p[:k])
 	return k, err
 }
 
-// ReplaceNUL puts 0x80 in place of every NUL in b, for those who write a
+// replaceNUL puts 0x80 in place of every NUL in b, for those who write a
 // literal in pieces of their own.
-func ReplaceNUL(b []byte) {
+func replaceNUL(b []byte) {
 	for {
 		i := bytes.IndexByte(b, 0)
 		if i < 0 {

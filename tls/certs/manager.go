@@ -299,9 +299,6 @@ func (m *Manager) RootPEM() []byte {
 // Serving returns the certificate that the next handshake is answered with.
 func (m *Manager) Serving() *x509.Certificate { return m.served.Load().tls.Leaf }
 
-// ClockBehind reports whether the machine's clock is plainly wrong: before this program was built.
-func (m *Manager) ClockBehind() bool { return m.clock().Before(m.built) }
-
 // now is the clock, or the build date when the clock is before it.
 func (m *Manager) now() time.Time { return latest(m.clock(), m.built) }
 

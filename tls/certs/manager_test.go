@@ -397,7 +397,7 @@ func TestRenewsAfterTheClockJumped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !m.ClockBehind() {
+		if !m.now().Equal(built) {
 			t.Error("1970 is believed")
 		}
 		apply(t, m, "nas.local")
@@ -408,7 +408,7 @@ func TestRenewsAfterTheClockJumped(t *testing.T) {
 		synctest.Wait()
 		now := built.AddDate(2, 0, 0)
 		jump = now.Sub(time.Unix(100, 0))
-		if m.ClockBehind() {
+		if !m.now().Equal(now) {
 			t.Error("the clock is right and not believed")
 		}
 		m.certificate(&tls.ClientHelloInfo{})
