@@ -200,7 +200,7 @@ func (h *household) removeOne() error {
 	}
 	defer f.Close()
 	for base := range h.uids {
-		e, err := f.Find(base)
+		e, err := find(f, base)
 		if err != nil {
 			return err
 		}

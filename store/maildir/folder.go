@@ -52,11 +52,8 @@ func (r *Root) Folder(name string) (*Folder, error) {
 // Close gives the folder's directory back.
 func (f *Folder) Close() error { return f.fs.Close() }
 
-// Name is the folder's name when it was opened.
-func (f *Folder) Name() string { return f.name }
-
 // Path is the folder's absolute path when it was opened, for watching it and
-// for messages to people; access goes through FS.
+// for messages to people.
 func (f *Folder) Path() string { return filepath.Join(f.root.path, f.dir) }
 
 // Same reports whether both are one directory, whatever names they were opened by.
@@ -113,10 +110,6 @@ type Entry struct {
 // Ref is where the message lies.
 func (e Entry) Ref() Ref { return Ref{e.InNew, e.File} }
 
-// Canonical reports whether the name is as Name.File would write it. Where it
-// is not, rename the file before its name is put together from its parts.
-func (e Entry) Canonical() bool { return e.Name.File() == e.File }
-
 // Scan calls fn for every message file, those in new/ first, in no order. A
 // file that is renamed meanwhile, by us or by others, may be seen under both
 // names or under neither: Dovecot's rule is to believe that a message is gone
@@ -135,28 +128,6 @@ func (f *Folder) Scan(fn func(Entry) error) error {
 		}
 	}
 	return nil
-}
-
-// errFound ends a Scan that has found what it looked for.
-var errFound = errors.New("found")
-
-// Find looks for the message with a base name by reading the directories.
-// Errors wrap fs.ErrNotExist when there is none.
-func (f *Folder) Find(base string) (found Entry, err error) {
-	err = f.Scan(func(e Entry) error {
-		if e.Name.Base != base {
-			return nil
-		}
-		found = e
-		return errFound
-	})
-	if errors.Is(err, errFound) {
-		return found, nil
-	}
-	if err == nil {
-		err = fs.ErrNotExist
-	}
-	return Entry{}, fmt.Errorf("looking for the message %s: %w", base, err)
 }
 
 // Open opens a message file for reading. Errors wrap fs.ErrNotExist when it is

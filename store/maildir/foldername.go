@@ -20,11 +20,11 @@ const Inbox = "INBOX"
 // (Probe checks it).
 const maxDirName = 255
 
-// EscapeName gives the directory of a folder: "Lists/go.dev" lies in
+// escapeName gives the directory of a folder: "Lists/go.dev" lies in
 // ".Lists.go\2edev", INBOX in ".". It is exactly what Dovecot 2.3 makes of the
 // name with listescape and the separator "/". Errors wrap ErrBadName and say
 // what is wrong. It does not normalise: see Normalize.
-func EscapeName(path string) (dir string, err error) {
+func escapeName(path string) (dir string, err error) {
 	if err := checkName(path); err != nil {
 		return "", err
 	}
@@ -33,19 +33,6 @@ func EscapeName(path string) (dir string, err error) {
 		return "", badName(path, "it is too long")
 	}
 	return dir, nil
-}
-
-// UnescapeName is the other way round. A directory that holds no folder name,
-// or one that EscapeName would write differently, is an error.
-func UnescapeName(dir string) (path string, err error) {
-	if dir == "." {
-		return Inbox, nil
-	}
-	path = decodeName(dir)
-	if path == "" || encodeName(path) != dir {
-		return "", fmt.Errorf("%w: %q is not the directory of a folder", ErrBadName, dir)
-	}
-	return path, nil
 }
 
 // Normalize gives a name the form that new folders get: NFC (RFC 5198, 3;

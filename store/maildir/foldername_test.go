@@ -2,6 +2,7 @@ package maildir
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -43,13 +44,13 @@ var folderNames = []struct{ name, dir string }{
 func TestFolderNames(t *testing.T) {
 	t.Parallel()
 	for _, tt := range folderNames {
-		dir, err := EscapeName(tt.name)
+		dir, err := escapeName(tt.name)
 		if err != nil || dir != tt.dir {
-			t.Errorf("EscapeName(%q) = %q, %v; want %q", tt.name, dir, err, tt.dir)
+			t.Errorf("escapeName(%q) = %q, %v; want %q", tt.name, dir, err, tt.dir)
 		}
-		name, err := UnescapeName(tt.dir)
+		name, err := unescapeName(tt.dir)
 		if err != nil || name != tt.name {
-			t.Errorf("UnescapeName(%q) = %q, %v; want %q", tt.dir, name, err, tt.name)
+			t.Errorf("unescapeName(%q) = %q, %v; want %q", tt.dir, name, err, tt.name)
 		}
 	}
 }
@@ -61,8 +62,8 @@ func TestBadFolderNames(t *testing.T) {
 		"tab\tx", "nul\x00", "line\n", "del\x7f", "c1\u0085", "ls\u2028", "bad\xff",
 		strings.Repeat("m", 255), strings.Repeat("ü", 120), strings.Repeat("x", 1000),
 	} {
-		if dir, err := EscapeName(name); !errors.Is(err, ErrBadName) {
-			t.Errorf("EscapeName(%q) = %q, %v; want ErrBadName", name, dir, err)
+		if dir, err := escapeName(name); !errors.Is(err, ErrBadName) {
+			t.Errorf("escapeName(%q) = %q, %v; want ErrBadName", name, dir, err)
 		}
 	}
 }
@@ -86,8 +87,8 @@ func TestForeignDirectories(t *testing.T) {
 		if got := decodeName(dir); got != want {
 			t.Errorf("decodeName(%q) = %q, want %q", dir, got, want)
 		}
-		if name, err := UnescapeName(dir); err == nil && dir != "." {
-			t.Errorf("UnescapeName(%q) = %q, want an error", dir, name)
+		if name, err := unescapeName(dir); err == nil && dir != "." {
+			t.Errorf("unescapeName(%q) = %q, want an error", dir, name)
 		}
 	}
 }
@@ -113,14 +114,14 @@ func FuzzFolderNames(f *testing.F) {
 	}
 	f.Add("a//b")
 	f.Fuzz(func(t *testing.T, name string) {
-		dir, err := EscapeName(name)
+		dir, err := escapeName(name)
 		if err != nil {
 			return
 		}
 		if strings.ContainsAny(dir, "/\x00") || len(dir) > maxDirName || dir[0] != '.' || dir == ".." {
-			t.Fatalf("EscapeName(%q) = %q, which is no directory of a folder", name, dir)
+			t.Fatalf("escapeName(%q) = %q, which is no directory of a folder", name, dir)
 		}
-		back, err := UnescapeName(dir)
+		back, err := unescapeName(dir)
 		if want := Normalize(name); err != nil || norm.NFC.String(back) != want {
 			t.Fatalf("%q became %q and then %q, %v", name, dir, back, err)
 		}
@@ -140,8 +141,21 @@ func FuzzForeignDirectories(f *testing.F) {
 				t.Fatalf("%q decodes to %q, which has an empty level", dir, name)
 			}
 		}
-		if path, err := UnescapeName(dir); err == nil && path != Inbox && path != name {
+		if path, err := unescapeName(dir); err == nil && path != Inbox && path != name {
 			t.Fatalf("%q is %q and %q", dir, path, name)
 		}
 	})
+}
+
+// unescapeName is escapeName the other way round. A directory that holds no
+// folder name, or one that escapeName would write differently, is an error.
+func unescapeName(dir string) (path string, err error) {
+	if dir == "." {
+		return Inbox, nil
+	}
+	path = decodeName(dir)
+	if path == "" || encodeName(path) != dir {
+		return "", fmt.Errorf("%w: %q is not the directory of a folder", ErrBadName, dir)
+	}
+	return path, nil
 }

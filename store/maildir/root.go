@@ -113,11 +113,8 @@ func OpenRoot(dir string, o Options) (*Root, error) {
 func (r *Root) Close() error { return r.fs.Close() }
 
 // Path is the absolute path of the tree when it was opened, for watching it
-// and for messages to people; access goes through FS.
+// and for messages to people.
 func (r *Root) Path() string { return r.path }
-
-// FS is the tree, confined, for files of the store.
-func (r *Root) FS() *os.Root { return r.fs }
 
 // NewNamer starts the names of one operation, with this tree's host name.
 func (r *Root) NewNamer(now time.Time) *Namer { return NewNamer(now, r.host) }
@@ -210,7 +207,7 @@ func (r *Root) Create(name string) (canonical string, err error) {
 // free gives the directory and name for a folder that is to appear.
 func (r *Root) free(name string) (dir, canonical string, err error) {
 	canonical = Normalize(name)
-	if dir, err = EscapeName(canonical); err != nil {
+	if dir, err = escapeName(canonical); err != nil {
 		return "", "", err
 	}
 	if _, there, err := r.find(canonical); err == nil {

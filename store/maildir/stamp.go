@@ -45,14 +45,6 @@ func (f *Folder) Stamp() (Stamp, error) {
 	}, nil
 }
 
-// Settled reports whether the times in the stamp are so old that any change
-// after it must show in a later one. now is the machine's clock, the one that
-// files are stamped with.
-func (s Stamp) Settled(now time.Time) bool {
-	newest := max(s.New.ModTime, s.Cur.ModTime, s.UIDList.ModTime, s.Keywords.ModTime)
-	return now.UnixNano()-newest > int64(granularity)
-}
-
 func stampOf(info fs.FileInfo) FileStamp {
 	return FileStamp{Inode: inodeOf(info), Size: info.Size(), ModTime: info.ModTime().UnixNano()}
 }

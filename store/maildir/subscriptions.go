@@ -38,7 +38,7 @@ func (r *Root) Subscriptions() ([]string, error) {
 func (r *Root) Subscribe(ctx context.Context, name string, on bool) error {
 	name = Normalize(name)
 	if on {
-		if _, err := EscapeName(name); err != nil {
+		if _, err := escapeName(name); err != nil {
 			return err
 		}
 	}

@@ -17,7 +17,6 @@ type Temp struct {
 	f      *Folder
 	name   string
 	file   *os.File // nil after Finish
-	size   int64
 	placed bool
 }
 
@@ -42,9 +41,7 @@ func (t *Temp) Write(b []byte) (int, error) {
 	if err := t.f.step(StepTempWrite); err != nil {
 		return 0, err
 	}
-	n, err := t.file.Write(b)
-	t.size += int64(n)
-	return n, err
+	return t.file.Write(b)
 }
 
 // ReadFrom adds all of r, inside the kernel where r is a file and the file
@@ -53,13 +50,8 @@ func (t *Temp) ReadFrom(r io.Reader) (int64, error) {
 	if err := t.f.step(StepTempWrite); err != nil {
 		return 0, err
 	}
-	n, err := t.file.ReadFrom(r)
-	t.size += n
-	return n, err
+	return t.file.ReadFrom(r)
 }
-
-// Size counts the bytes written.
-func (t *Temp) Size() int64 { return t.size }
 
 // Finish gives the message its INTERNALDATE, syncs and closes it.
 func (t *Temp) Finish(date time.Time) error {

@@ -41,7 +41,6 @@ type UIDListReader struct {
 	offset   int64  // behind the last complete line
 	last     uint32 // the last UID returned
 	highest  uint32 // of all lines, damaged ones too
-	torn     bool
 	damage   []string
 	damaged  int
 	err      error
@@ -111,7 +110,7 @@ func (u *UIDListReader) rewind(offset int64) error {
 		return err
 	}
 	u.in.Reset(u.file)
-	u.offset, u.torn = offset, false
+	u.offset = offset
 	return nil
 }
 
@@ -215,7 +214,6 @@ func (u *UIDListReader) line() ([]byte, error) {
 		return start, err
 	}
 	if err != nil {
-		u.torn = len(b) > 0
 		return b, err
 	}
 	u.offset += int64(len(b))
@@ -362,10 +360,6 @@ func (u *UIDListReader) Damage() []string {
 	}
 	return u.damage
 }
-
-// Torn reports that the list ends in the middle of a line. With the lock held
-// that is what a crash has left; Append cuts it off.
-func (u *UIDListReader) Torn() bool { return u.torn }
 
 // Mark is how far Next has read. It is the zero Mark where it cannot be
 // resumed there.
