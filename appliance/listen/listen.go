@@ -11,7 +11,6 @@
 package listen
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,7 +52,6 @@ type Listener struct {
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // open ones, refused ones among them until they are closed
-	empty []chan struct{}    // closed when conns becomes empty
 
 	refused     int       // peers, since the log told of it
 	toldRefused time.Time // zero: never
@@ -226,12 +224,6 @@ func (l *Listener) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
-	if len(l.conns) == 0 {
-		for _, ch := range l.empty {
-			close(ch)
-		}
-		l.empty = nil
-	}
 }
 
 // Close stops accepting. Connections that are open stay open.
@@ -250,36 +242,11 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// Drain waits until no connection is open. It is used after Close; the error is ctx's.
-func (l *Listener) Drain(ctx context.Context) error {
-	l.mu.Lock()
-	if len(l.conns) == 0 {
-		l.mu.Unlock()
-		return nil
-	}
-	empty := make(chan struct{})
-	l.empty = append(l.empty, empty)
-	l.mu.Unlock()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // CloseConns closes the connections that are open.
 func (l *Listener) CloseConns() {
 	for _, c := range l.open(func(*conn) bool { return true }) {
 		c.Close()
 	}
-}
-
-// Conns tells how many connections are open.
-func (l *Listener) Conns() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.conns)
 }
 
 func (l *Listener) open(which func(*conn) bool) []*conn {

@@ -1,7 +1,6 @@
 package listen
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +42,7 @@ func accepting(t *testing.T, l *Listener) <-chan net.Conn {
 		l.Close()
 		l.CloseConns()
 		<-ended
-		if n := l.Conns(); n != 0 {
+		if n := openConns(l); n != 0 {
 			t.Errorf("%d connections are left", n)
 		}
 	})
@@ -195,31 +194,26 @@ func TestSource(t *testing.T) {
 	}
 }
 
-func TestDrain(t *testing.T) {
+func TestCloseLeavesConnsOpen(t *testing.T) {
 	t.Parallel()
 	l := open1(t, "127.0.0.1:0", Options{})
 	conns := accepting(t, l)
-	if err := l.Drain(context.Background()); err != nil {
-		t.Errorf("with no connection: %v", err)
-	}
 	dial(t, l)
 	c := <-conns
 	l.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := l.Drain(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("with a connection and no time: %v", err)
+	if n := openConns(l); n != 1 {
+		t.Errorf("%d connections are open after Close", n)
 	}
-	drained := make(chan error, 1)
-	go func() { drained <- l.Drain(context.Background()) }()
 	c.Close()
-	if err := <-drained; err != nil {
-		t.Errorf("Drain: %v", err)
+	if n := openConns(l); n != 0 {
+		t.Errorf("%d connections are open after they were closed", n)
 	}
 	if err := l.Close(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a second Close: %v", err)
 	}
 }
+
+func openConns(l *Listener) int { return len(l.open(func(*conn) bool { return true })) }
 
 func TestCloseConns(t *testing.T) {
 	t.Parallel()
@@ -229,8 +223,8 @@ func TestCloseConns(t *testing.T) {
 	<-conns
 	l.CloseConns()
 	hear(t, client)
-	if err := l.Drain(context.Background()); err != nil {
-		t.Error(err)
+	if n := openConns(l); n != 0 {
+		t.Errorf("%d connections are left", n)
 	}
 }
 
@@ -446,8 +440,8 @@ func TestStorm(t *testing.T) {
 	serving.Wait()
 	l.Close()
 	l.CloseConns()
-	if err := l.Drain(context.Background()); err != nil {
-		t.Error(err)
+	if n := openConns(l); n != 0 {
+		t.Errorf("%d connections are left", n)
 	}
 	limits.mu.Lock()
 	defer limits.mu.Unlock()

@@ -18,7 +18,6 @@ const (
 	commandTime   = 5 * time.Minute // for its next command (4.5.3.2.7) and for each part of a message
 	writeTime     = 5 * time.Minute // to take an answer
 	handshakeTime = time.Minute
-	goodbyeTime   = 5 * time.Second
 
 	// signInTime is how long a submission connection lasts on which nobody has signed in, whatever it says: places are few.
 	signInTime = 5 * time.Minute

@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // A Server speaks SMTP on listeners. All its methods may be called at once.
@@ -167,14 +166,4 @@ func (s *Server) Disconnect(person string) {
 	for p := range s.peers {
 		p.signOut(person)
 	}
-}
-
-// Refuse says goodbye to a connection that there is no room for, without closing it. A peer that expects TLS first cannot be
-// told anything.
-func (s *Server) Refuse(c net.Conn) {
-	if err := c.SetWriteDeadline(time.Now().Add(goodbyeTime)); err != nil {
-		return
-	}
-	// RFC 5321, 3.8: 421 at any time when the server is not available.
-	_, _ = c.Write([]byte("421 4.7.0 " + s.options.Hostname + " too many connections, try again later\r\n"))
 }

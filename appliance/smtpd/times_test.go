@@ -200,18 +200,6 @@ func TestServeAfterShutdown(t *testing.T) {
 	}
 }
 
-func TestRefuse(t *testing.T) {
-	t.Parallel()
-	s := NewIntake(testOptions(&room{}, &lockedBuffer{}))
-	client, server := net.Pipe()
-	defer client.Close()
-	go func() {
-		defer server.Close()
-		s.Refuse(server)
-	}()
-	newRaw(t, client).hear("421 4.7.0 mx.example.org too many connections")
-}
-
 // TestNoPasswordInLog signs in rightly and wrongly, and looks at what was logged.
 func TestNoPasswordInLog(t *testing.T) {
 	t.Parallel()
