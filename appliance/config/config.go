@@ -95,22 +95,22 @@ type Listen struct {
 
 // Limits bound what one box has to bear.
 type Limits struct {
-	MaxMessage            Size // the largest message taken in; 0: DefaultMaxMessage
-	Connections           int  // at once, over all servers; 0: DefaultConnections
-	ConnectionsPerAddress int  // at once from one address (IPv6: one /64); 0: DefaultConnectionsPerAddress
+	MaxMessage            Size // the largest message taken in; 0: 50 MiB
+	Connections           int  // at once, over all servers; 0: 500
+	ConnectionsPerAddress int  // at once from one address (IPv6: one /64); 0: 100
 }
 
 // What zero means in Limits.
 const (
-	DefaultMaxMessage            = 50 * MiB
-	DefaultConnections           = 500
-	DefaultConnectionsPerAddress = 100
+	defaultMaxMessage            = 50 * MiB
+	defaultConnections           = 500
+	defaultConnectionsPerAddress = 100
 )
 
 // MessageSize is the largest message taken in, in octets.
 func (l Limits) MessageSize() int64 {
 	if l.MaxMessage == 0 {
-		return int64(DefaultMaxMessage)
+		return int64(defaultMaxMessage)
 	}
 	return int64(l.MaxMessage)
 }
@@ -118,7 +118,7 @@ func (l Limits) MessageSize() int64 {
 // MaxConnections is how many connections are served at once.
 func (l Limits) MaxConnections() int {
 	if l.Connections == 0 {
-		return DefaultConnections
+		return defaultConnections
 	}
 	return l.Connections
 }
@@ -126,7 +126,7 @@ func (l Limits) MaxConnections() int {
 // MaxConnectionsPerAddress is how many connections one address may hold at once.
 func (l Limits) MaxConnectionsPerAddress() int {
 	if l.ConnectionsPerAddress == 0 {
-		return min(DefaultConnectionsPerAddress, l.MaxConnections())
+		return min(defaultConnectionsPerAddress, l.MaxConnections())
 	}
 	return l.ConnectionsPerAddress
 }

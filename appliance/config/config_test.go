@@ -210,7 +210,7 @@ func TestPorts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			l, s := test.listen, test.service
-			if got := l.ListenPort(s); got != test.port {
+			if got := l.listenPort(s); got != test.port {
 				t.Errorf("listening port %d, want %d", got, test.port)
 			}
 			if got := l.PublicPort(s); got != test.public {

@@ -83,8 +83,8 @@ func (l Listen) On(s Service) bool {
 	return p != nil && !p.Off
 }
 
-// ListenPort is the port to bind for the service; 0 lets the system choose (AnyPort).
-func (l Listen) ListenPort(s Service) int {
+// listenPort is the port to bind for the service; 0 lets the system choose (AnyPort).
+func (l Listen) listenPort(s Service) int {
 	switch p := l.Port(s); {
 	case p == nil, p.Listen == AnyPort:
 		return 0
@@ -101,7 +101,7 @@ func (l Listen) PublicPort(s Service) int {
 	if p := l.Port(s); p != nil && p.Public != 0 {
 		return p.Public
 	}
-	return l.ListenPort(s)
+	return l.listenPort(s)
 }
 
 // Addresses are the addresses to bind for the service, as net.Listen takes them for
@@ -110,7 +110,7 @@ func (l Listen) Addresses(s Service) []string {
 	if !l.On(s) {
 		return nil
 	}
-	port := strconv.Itoa(l.ListenPort(s))
+	port := strconv.Itoa(l.listenPort(s))
 	if len(l.Address) == 0 {
 		return []string{":" + port}
 	}

@@ -235,11 +235,11 @@ func FuzzParseSize(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		size, err := ParseSize(text)
+		size, err := parseSize(text)
 		if err != nil {
 			return
 		}
-		if again, err := ParseSize(size.String()); err != nil || again != size || size < 0 {
+		if again, err := parseSize(size.String()); err != nil || again != size || size < 0 {
 			t.Fatalf("%q is %d, which is written %q and read as %d, %v", text, int64(size), size, int64(again), err)
 		}
 	})
@@ -270,7 +270,7 @@ func TestSize(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.text, func(t *testing.T) {
 			t.Parallel()
-			size, err := ParseSize(test.text)
+			size, err := parseSize(test.text)
 			if (err != nil) != (test.back == "") || size != test.size {
 				t.Fatalf("%d, %v", int64(size), err)
 			}

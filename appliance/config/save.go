@@ -166,12 +166,12 @@ func (w *writer) listen(l Listen) {
 func (w *writer) limits(l Limits) {
 	w.header("What this box has to bear at most.", "[limits]")
 	if l.MaxMessage == 0 {
-		w.line("# max-message = %s", quote(DefaultMaxMessage.String()))
+		w.line("# max-message = %s", quote(defaultMaxMessage.String()))
 	} else {
 		w.text("max-message", l.MaxMessage.String())
 	}
-	w.number("connections", l.Connections, DefaultConnections)
-	w.number("connections-per-address", l.ConnectionsPerAddress, DefaultConnectionsPerAddress)
+	w.number("connections", l.Connections, defaultConnections)
+	w.number("connections-per-address", l.ConnectionsPerAddress, defaultConnectionsPerAddress)
 }
 
 // first is the comment for the first of several tables.

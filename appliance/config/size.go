@@ -40,8 +40,8 @@ func (s Size) String() string {
 	return "0 B"
 }
 
-// ParseSize reads what String writes. The space and the case do not matter.
-func ParseSize(text string) (Size, error) {
+// parseSize reads what String writes. The space and the case do not matter.
+func parseSize(text string) (Size, error) {
 	text = strings.TrimSpace(text)
 	digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
 	n, err := strconv.ParseInt(text[:digits], 10, 64)

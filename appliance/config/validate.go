@@ -209,7 +209,7 @@ func (v *validator) ports(l Listen) {
 		if p.Public < 0 || p.Public > 65535 {
 			v.fault("listen."+string(s)+".public-port", "must be between 1 and 65535")
 		}
-		port := l.ListenPort(s)
+		port := l.listenPort(s)
 		if port == 0 || !l.On(s) {
 			continue
 		}

@@ -105,7 +105,7 @@ func (x *Index) readHeader(r io.Reader) (generation uint64, err error) {
 	x.State.UIDValidity = le.Uint32(h[16:])
 	n := le.Uint32(h[20:])
 	x.file.snapshot = int64(le.Uint64(h[24:]))
-	if fi, err := x.file.f.Stat(); err != nil || int64(n)*RecordSize > fi.Size() {
+	if fi, err := x.file.f.Stat(); err != nil || int64(n)*recordSize > fi.Size() {
 		return 0, errDamaged
 	}
 	x.Records = make([]Record, 0, int(n)+int(n)/16+16)
@@ -217,7 +217,7 @@ func splitOps(ops []byte) int {
 func opSize(op []byte) int {
 	switch op[0] {
 	case opPut:
-		return 1 + RecordSize
+		return 1 + recordSize
 	case opFlags:
 		return 1 + 4 + 8 + 8
 	case opRemove, opVanish:

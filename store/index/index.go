@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// MaxVanished is how many ranges of removed messages are remembered.
-const MaxVanished = 4096
+// maxVanished is how many ranges of removed messages are remembered.
+const maxVanished = 4096
 
 // Vanished says that the messages with UIDs First to Last went at ModSeq.
 type Vanished struct {
@@ -175,8 +175,8 @@ func (x *Index) sweep() {
 
 // trimVanished forgets the oldest half of what vanished when there is too much.
 func (x *Index) trimVanished() {
-	if n := len(x.Vanished); n > MaxVanished {
-		drop := n - MaxVanished/2
+	if n := len(x.Vanished); n > maxVanished {
+		drop := n - maxVanished/2
 		x.State.Floor = max(x.State.Floor, x.Vanished[drop-1].ModSeq)
 		x.Vanished = slices.Delete(x.Vanished, 0, drop)
 	}

@@ -10,7 +10,7 @@ import (
 
 func TestRecordIsSmall(t *testing.T) {
 	t.Parallel()
-	if n := unsafe.Sizeof(Record{}); n != RecordSize {
+	if n := unsafe.Sizeof(Record{}); n != recordSize {
 		t.Errorf("a record takes %d octets", n)
 	}
 	r := Record{Flags: 1 << 63, ModSeq: 1 << 62, Hash: 3, UID: 1<<32 - 1, Saved: 5, Bits: CRLF | Odd}
@@ -18,7 +18,7 @@ func TestRecordIsSmall(t *testing.T) {
 	r.SetDate(-1)
 	r.SetOffset(1 << 39)
 	b := appendRecord(nil, &r)
-	if len(b) != RecordSize || decodeRecord(b) != r || r.Size() != 1<<40-1 || r.Date() != -1 || r.Offset() != 1<<39 {
+	if len(b) != recordSize || decodeRecord(b) != r || r.Size() != 1<<40-1 || r.Date() != -1 || r.Offset() != 1<<39 {
 		t.Errorf("%+v came back as %+v", r, decodeRecord(b))
 	}
 }

@@ -99,7 +99,7 @@ func (x *Index) apply(block []byte) error {
 		clean := false
 		switch op {
 		case opPut:
-			if p := r.take(RecordSize); !r.bad {
+			if p := r.take(recordSize); !r.bad {
 				x.applyPut(decodeRecord(p))
 			}
 		case opFlags:

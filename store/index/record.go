@@ -1,7 +1,7 @@
 package index
 
-// RecordSize is the size of a record in memory and on disk.
-const RecordSize = 48
+// recordSize is the size of a record in memory and on disk.
+const recordSize = 48
 
 // A Record is what is kept in memory of one message. Size, date and data
 // offset are 40-bit numbers, so that a record takes 48 bytes.
@@ -71,9 +71,9 @@ func appendRecord(b []byte, r *Record) []byte {
 	return append(b, r.sizeHi, r.dateHi, r.offsetHi, uint8(r.Bits))
 }
 
-// decodeRecord reads a record from the first RecordSize octets of b.
+// decodeRecord reads a record from the first recordSize octets of b.
 func decodeRecord(b []byte) Record {
-	_ = b[RecordSize-1]
+	_ = b[recordSize-1]
 	return Record{
 		Flags: le.Uint64(b), ModSeq: le.Uint64(b[8:]), Hash: le.Uint64(b[16:]),
 		UID: le.Uint32(b[24:]), Saved: le.Uint32(b[28:]),
