@@ -1,9 +1,6 @@
 package store
 
-import (
-	"math/bits"
-	"strings"
-)
+import "strings"
 
 // A UID numbers a message in its mailbox (RFC 9051, 2.3.1.1). Zero is no UID.
 type UID uint32
@@ -58,9 +55,6 @@ func (f Flags) Has(g Flags) bool { return f&g == g }
 
 // Keywords returns the keyword part of f: bit i is keyword i.
 func (f Flags) Keywords() uint64 { return uint64(f) >> KeywordBit }
-
-// Len returns how many flags are set.
-func (f Flags) Len() int { return bits.OnesCount64(uint64(f)) }
 
 // A FlagOp says what StoreFlags does with the flags it is given.
 type FlagOp int

@@ -107,9 +107,6 @@ func (in *Incoming) spill() {
 	*in.buf = (*in.buf)[:0]
 }
 
-// Size returns the size of the message so far in octets, in wire form.
-func (in *Incoming) Size() int64 { return in.size }
-
 // Reader reads the message from its beginning. It is valid until the next Write
 // or Close; several may be used one after the other or side by side.
 func (in *Incoming) Reader() io.Reader {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -403,7 +404,7 @@ func (md *model) checkClient(t *rapid.T, box string, m *Mailbox) {
 	for _, meta := range m.Lookup(nil, m.UIDs(nil)) {
 		f, ok := known[meta.UID]
 		// Without its cache a mailbox may number keywords anew; a client is told their names then.
-		if !ok || f&systemMask != meta.Flags&systemMask || f.Len() != meta.Flags.Len() {
+		if !ok || f&systemMask != meta.Flags&systemMask || flagCount(f) != flagCount(meta.Flags) {
 			t.Fatalf("the client of %s missed message %d (mod-sequence %d, client at %d)", box, meta.UID, meta.ModSeq, md.seen[box])
 		}
 	}
@@ -430,3 +431,6 @@ func TestModel(t *testing.T) {
 		})
 	})
 }
+
+// flagCount returns how many flags are set.
+func flagCount(f Flags) int { return bits.OnesCount64(uint64(f)) }

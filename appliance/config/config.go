@@ -96,7 +96,7 @@ type Listen struct {
 // Limits bound what one box has to bear.
 type Limits struct {
 	MaxMessage            Size // the largest message taken in; 0: 50 MiB
-	Connections           int  // at once, over all servers; 0: 500
+	Connections           int  // at once, over all mail services; the web pages have places of their own; 0: 500
 	ConnectionsPerAddress int  // at once from one address (IPv6: one /64); 0: 100
 }
 
@@ -115,7 +115,7 @@ func (l Limits) MessageSize() int64 {
 	return int64(l.MaxMessage)
 }
 
-// MaxConnections is how many connections are served at once.
+// MaxConnections is how many connections the mail services have at once.
 func (l Limits) MaxConnections() int {
 	if l.Connections == 0 {
 		return defaultConnections

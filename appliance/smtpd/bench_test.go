@@ -11,11 +11,10 @@ import (
 )
 
 // A void keeps nothing, so that only the way to the Mailroom is measured.
-type void struct{ n int64 }
+type void struct{}
 
-func (v *void) Write(b []byte) (int, error)                        { v.n += int64(len(b)); return len(b), nil }
-func (v *void) Size() int64                                        { return v.n }
-func (v *void) Close() error                                       { return nil }
+func (*void) Write(b []byte) (int, error)                          { return len(b), nil }
+func (*void) Close() error                                         { return nil }
 func (*void) Receive() Incoming                                    { return &void{} }
 func (*void) Deliver(context.Context, Incoming, []Recipient) error { return nil }
 

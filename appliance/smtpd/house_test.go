@@ -109,8 +109,6 @@ func (in *incoming) Write(b []byte) (int, error) {
 	return in.Buffer.Write(b)
 }
 
-func (in *incoming) Size() int64 { return int64(in.Len()) }
-
 func (in *incoming) Close() error {
 	in.room.mu.Lock()
 	defer in.room.mu.Unlock()

@@ -45,7 +45,6 @@ type Mailroom interface {
 // those of Deliver; the system's ENOSPC and EDQUOT are ErrFull too.
 type Incoming interface {
 	io.Writer
-	Size() int64  // octets, with CRLF line ends
 	Close() error // frees what it holds; delivered copies stay
 }
 
