@@ -32,15 +32,16 @@ type arrival struct {
 }
 
 // receive writes a message into the folder's tmp/, synced, and takes it apart
-// on the way. Nobody sees it yet.
+// on the way. Nobody sees it yet. The mailbox may be deleted meanwhile, since
+// nothing is locked.
 func (m *Mailbox) receive(in *Incoming, header []byte, date time.Time) (_ *arrival, err error) {
 	temp, err := m.dir().NewTemp()
 	if err != nil {
-		return nil, diskError(err)
+		return nil, m.orGone(diskError(err))
 	}
 	defer func() {
 		if err != nil {
-			err = diskError(errors.Join(fmt.Errorf("writing a message to %s: %w", m.Name(), err), temp.Discard()))
+			err = m.orGone(diskError(errors.Join(fmt.Errorf("writing a message to %s: %w", m.Name(), err), temp.Discard())))
 		}
 	}()
 	p := m.a.s.parsers.get()
@@ -59,6 +60,15 @@ func (m *Mailbox) receive(in *Incoming, header []byte, date time.Time) (_ *arriv
 		return nil, err
 	}
 	return &arrival{temp: temp, info: info, date: date}, nil
+}
+
+// orGone says of an error that the mailbox went away, if it did: its folder is
+// closed then, whatever was being done in it.
+func (m *Mailbox) orGone(err error) error {
+	if gone := m.usable(); gone != nil {
+		return fmt.Errorf("%w: %w", gone, err)
+	}
+	return err
 }
 
 // writerOnly hides the methods that would make io.CopyBuffer ignore its buffer.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -86,6 +87,27 @@ func TestDeliveryToMailboxThatGoes(t *testing.T) {
 			deliver(t, s, "Archive", text(1))
 			if n := messages(t, s, "INBOX"); n != 1 {
 				t.Errorf("INBOX has %d messages", n)
+			}
+		})
+	}
+}
+
+// An APPEND into a mailbox that is deleted meanwhile says so.
+func TestAppendToMailboxThatGoes(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{maildir.StepTempCreate, maildir.StepTempWrite, maildir.StepTempTime, maildir.StepTempSync} {
+		t.Run("deleted before "+step, func(t *testing.T) {
+			t.Parallel()
+			s, _, hook := openHooked(t)
+			m := mailbox(t, s, "Archive")
+			hook.Store(once(step, func() error { return account(t, s).Delete("Archive") }))
+			in := s.NewIncoming()
+			defer in.Close()
+			if _, err := io.WriteString(in, text(0)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.Append(t.Context(), []AppendMessage{{In: in}}); !errors.Is(err, ErrNoMailbox) {
+				t.Errorf("appended: %v", err)
 			}
 		})
 	}

@@ -165,7 +165,7 @@ func (m *Mailbox) openFile(uid UID) (*os.File, error) {
 			return f, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("opening message %d in %s: %w", uid, m.Name(), err)
+			return nil, m.orGone(fmt.Errorf("opening message %d in %s: %w", uid, m.Name(), err))
 		}
 		if tries > 1 {
 			return nil, fmt.Errorf("%w: UID %d", ErrExpunged, uid)
