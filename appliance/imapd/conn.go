@@ -107,7 +107,7 @@ func (c *conn) serve(implicitTLS bool) {
 	c.link.deadline = c.started.Add(signInTimeout)
 	if implicitTLS {
 		if err := c.handshake(); err != nil {
-			c.log.Debug("imap: TLS handshake", "err", err)
+			c.log.Debug("TLS handshake failed", "err", err)
 			return
 		}
 	}
@@ -120,7 +120,7 @@ func (c *conn) serve(implicitTLS bool) {
 			_ = t.CloseWrite()
 		}
 	}
-	c.log.Log(c.ctx, slog.LevelDebug, "imap: connection ended", "person", c.person, "err", err, "took", time.Since(c.started))
+	c.log.Log(c.ctx, slog.LevelDebug, "connection ended", "person", c.person, "err", err, "took", time.Since(c.started))
 }
 
 // say tells the client why the connection ends, if it can still hear it.

@@ -77,7 +77,7 @@ func (c *conn) target(name string) (*store.Mailbox, error) {
 
 func (c *conn) release(box *store.Mailbox) {
 	if err := box.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
-		c.log.Error("imap: closing a mailbox", "person", c.person, "mailbox", box.Name(), "err", err)
+		c.log.Error("closing a mailbox", "person", c.person, "mailbox", box.Name(), "err", err)
 	}
 }
 

@@ -92,7 +92,7 @@ func (c *conn) answerTo(r *request, err error) answer {
 	for _, f := range storeFaults {
 		if errors.Is(err, f.err) {
 			if f.code == imap.ResponseCodeUnavailable || f.code == imap.ResponseCodeOverQuota {
-				c.log.Warn("imap: command refused", "person", c.person, "command", r.name, "err", err)
+				c.log.Warn("command refused", "person", c.person, "command", r.name, "err", err)
 			}
 			return answer{"NO", string(f.code), f.err.Error()}
 		}
@@ -104,6 +104,6 @@ func (c *conn) answerTo(r *request, err error) answer {
 // fault logs a fault of ours and returns the reference that finds it.
 func (c *conn) fault(r *request, err error) string {
 	ref := rand.Text()[:8]
-	c.log.Error("imap: command failed", "person", c.person, "command", r.name, "ref", ref, "err", err)
+	c.log.Error("command failed", "person", c.person, "command", r.name, "ref", ref, "err", err)
 	return ref
 }

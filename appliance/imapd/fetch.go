@@ -162,7 +162,7 @@ func (j *fetchJob) markSeen(metas []store.Meta) error {
 	changed, _, err := v.box.StoreFlags(j.seen, store.AddFlags, store.Seen, 0)
 	if err != nil {
 		// The message can still be read, and that is what was asked for.
-		c.log.Warn("imap: marking as read", "person", c.person, "mailbox", v.box.Name(), "err", err)
+		c.log.Warn("marking as read", "person", c.person, "mailbox", v.box.Name(), "err", err)
 		j.seen = j.seen[:0]
 		return nil
 	}

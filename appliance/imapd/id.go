@@ -10,7 +10,7 @@ func (c *conn) id(r *request) error {
 		return err
 	}
 	for _, p := range a.Params {
-		c.log.Debug("imap: client", "person", c.person, "field", p.Name, "value", p.Value)
+		c.log.Debug("client", "person", c.person, "field", p.Name, "value", p.Value)
 	}
 	c.out.begin()
 	b := append(c.out.buf, `* ID ("name" "Letterbox"`...)

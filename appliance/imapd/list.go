@@ -34,7 +34,7 @@ func (c *conn) list(r *request) error {
 		if len(a.Return.Status) > 0 && e.Selectable && e.satisfies(a.Select) {
 			// RFC 5819, 2: a mailbox that is gone meanwhile just has no STATUS.
 			if err := c.sayStatus(e.Name, a.Return.Status); err != nil {
-				c.log.Debug("imap: LIST with STATUS", "mailbox", e.Name, "err", err)
+				c.log.Debug("LIST with STATUS", "mailbox", e.Name, "err", err)
 			}
 		}
 	}

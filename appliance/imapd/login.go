@@ -31,7 +31,7 @@ func (c *conn) signIn(r *request, how, login, password string) error {
 	}
 	person, err := c.claim(ctx, login, password)
 	if err != nil {
-		c.log.Info("imap: sign-in refused", "login", login, "how", how, "tls", c.secure, "err", err)
+		c.log.Info("sign-in refused", "login", login, "how", how, "tls", c.secure, "err", err)
 		if c.ctx.Err() != nil {
 			return errEnded
 		}
@@ -46,7 +46,7 @@ func (c *conn) signIn(r *request, how, login, password string) error {
 		return err
 	}
 	c.account, c.state = account, authenticated
-	c.log.Info("imap: signed in", "person", person, "login", login, "how", how, "tls", c.secure, "took", time.Since(c.started))
+	c.log.Info("signed in", "person", person, "login", login, "how", how, "tls", c.secure, "took", time.Since(c.started))
 	r.code, r.text = c.capabilityCode(), "signed in"
 	return nil
 }

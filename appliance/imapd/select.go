@@ -101,7 +101,7 @@ func (c *conn) deselect() {
 		return
 	}
 	if err := c.view.box.Close(); err != nil && !errors.Is(err, store.ErrClosed) {
-		c.log.Error("imap: closing a mailbox", "person", c.person, "mailbox", c.view.box.Name(), "err", err)
+		c.log.Error("closing a mailbox", "person", c.person, "mailbox", c.view.box.Name(), "err", err)
 	}
 	c.view, c.state = nil, authenticated
 }

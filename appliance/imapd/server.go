@@ -121,7 +121,7 @@ func (s *Server) serve(l net.Listener, implicitTLS bool) error {
 			return nil
 		}
 		// Out of file descriptors, or a peer that went away: it passes.
-		s.o.Log.Warn("imap: accepting a connection", "err", err, "retry_in", pause)
+		s.o.Log.Warn("accepting a connection", "proto", "imap", "err", err, "retry_in", pause)
 		select {
 		case <-time.After(pause):
 			pause = min(2*pause, time.Second)

@@ -21,7 +21,7 @@ func (c *conn) startTLS(r *request) error {
 	// way may have put it there.
 	c.in.discard()
 	if err := c.handshake(); err != nil {
-		c.log.Debug("imap: TLS handshake", "err", err)
+		c.log.Debug("TLS handshake failed", "err", err)
 		return &linkError{err}
 	}
 	return nil

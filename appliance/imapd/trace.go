@@ -20,11 +20,11 @@ func (c *conn) traceCommand(name string, cmd []byte) {
 			text = fields[0] + " " + fields[1] + " " + redacted
 		}
 	}
-	c.log.Log(c.ctx, LevelTrace, "imap: C", "text", text)
+	c.log.Log(c.ctx, LevelTrace, "C", "text", text)
 }
 
 func (c *conn) traceOutput(b []byte) {
-	c.log.Log(c.ctx, LevelTrace, "imap: S", "text", clip(b), "octets", len(b))
+	c.log.Log(c.ctx, LevelTrace, "S", "text", clip(b), "octets", len(b))
 }
 
 func clip(b []byte) string {

@@ -98,7 +98,7 @@ func (s *session) signIn(login, password string) error {
 
 // signInFailed answers and counts. RFC 4954, 6.
 func (s *session) signInFailed(login string, err error) error {
-	s.peer.log.Info("sign-in refused", "login", login, "tls", s.peer.tlsName(), "result", err.Error())
+	s.peer.log.Info("sign-in refused", "login", login, "tls", s.peer.tlsName(), "err", err)
 	if s.peer.ctx.Err() != nil || errors.Is(err, ErrTemporary) {
 		return answer(454, 4, 7, 0, "signing in is not possible for the moment")
 	}

@@ -62,7 +62,7 @@ func newPeer(s *Server, c net.Conn) *peer {
 		ap := tcp.AddrPort()
 		p.addr = netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 	}
-	p.log = s.options.Log.With("peer", p.name())
+	p.log = s.options.Log.With("proto", "smtp", "peer", p.name())
 	return p
 }
 
@@ -98,7 +98,7 @@ func (p *peer) startTLS(config *tls.Config) error {
 	ctx, cancel := context.WithTimeout(p.ctx, handshakeTime)
 	defer cancel()
 	if err := c.HandshakeContext(ctx); err != nil {
-		p.log.Info("tls handshake", "result", "failed", "err", err)
+		p.log.Info("TLS handshake failed", "err", err)
 		return err
 	}
 	state := c.ConnectionState()

@@ -30,7 +30,7 @@ func (s *session) refuseRecipient(t *transaction, err error) error {
 		reply = answer(550, 5, 7, 1, "relay denied: this letterbox takes mail for its household only")
 	case errors.Is(err, ErrUnknown):
 	default:
-		log.Warn("recipient deferred", "result", err.Error())
+		log.Warn("recipient deferred", "err", err)
 		return answer(451, 4, 3, 0, "the address cannot be looked up for the moment, ask for "+t.id)
 	}
 	log.Info("recipient refused", "result", reply.Message)

@@ -215,7 +215,7 @@ func TestNoPasswordInLog(t *testing.T) {
 			t.Errorf("the log holds %q:\n%s", secret, log)
 		}
 	}
-	if !strings.Contains(log, `msg="sign-in refused" peer=127.0.0.1 login=ann`) {
+	if !strings.Contains(log, `msg="sign-in refused" proto=smtp peer=127.0.0.1 login=ann`) {
 		t.Errorf("the log does not tell of the wrong password:\n%s", log)
 	}
 }

@@ -122,7 +122,7 @@ func (w *wire) next() {
 // survive ends this connection instead of the whole program when something of ours panics; go-smtp does so for what it calls.
 func (w *wire) survive() {
 	if cause := recover(); cause != nil {
-		w.peer.log.Error("smtp session", "error", fmt.Sprint(cause), "stack", string(debug.Stack()))
+		w.peer.log.Error("smtp session", "err", fmt.Sprint(cause), "stack", string(debug.Stack()))
 		w.goodbye("421 4.3.0 %s something went wrong here", w.hostname())
 	}
 }
@@ -311,7 +311,7 @@ func (l *oneConn) Addr() net.Addr { return l.conn.LocalAddr() }
 type engineLog struct{ log *slog.Logger }
 
 func (l engineLog) Printf(format string, v ...any) {
-	l.log.Error("smtp session", "error", fmt.Sprintf(format, v...))
+	l.log.Error("smtp session", "err", fmt.Sprintf(format, v...))
 }
 
-func (l engineLog) Println(v ...any) { l.log.Error("smtp session", "error", fmt.Sprint(v...)) }
+func (l engineLog) Println(v ...any) { l.log.Error("smtp session", "err", fmt.Sprint(v...)) }
