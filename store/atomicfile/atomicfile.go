@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // WriteFile replaces the file at path by data, with the permissions perm
@@ -22,7 +23,9 @@ import (
 // syncs it, renames it over path and syncs the directory. On an error the old
 // file is untouched and the temporary file is removed, unless the error came
 // from syncing the directory: then the new file is in place, but may not
-// survive a power cut.
+// survive a power cut. On success it also removes temporary files of path that
+// were last written more than 36 hours ago: a crash has left them, and what is
+// in them may be secret.
 //
 // Concurrent calls for one path are safe; one of them is the last.
 func WriteFile(path string, data []byte, perm os.FileMode) error {
@@ -35,10 +38,35 @@ func WriteFile(path string, data []byte, perm os.FileMode) error {
 		return fmt.Errorf("replacing %s: %w", path, err)
 	}
 	defer root.Close()
-	return WriteIn(root, name, data, perm)
+	if err := WriteIn(root, name, data, perm); err != nil {
+		return err
+	}
+	clearOld(root, name, time.Now())
+	return nil
 }
 
-// WriteIn is WriteFile for a name directly inside root.
+// tmpAge is how old a temporary file is when whoever wrote it must have crashed.
+const tmpAge = 36 * time.Hour
+
+// clearOld removes what crashes have left of replacements of name. What cannot
+// be removed only takes room, and goes next time.
+func clearOld(root *os.Root, name string, now time.Time) {
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if !IsTemp(e.Name()) || !strings.HasPrefix(e.Name(), name+tempInfix) {
+			continue
+		}
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) > tmpAge {
+			_ = root.Remove(e.Name())
+		}
+	}
+}
+
+// WriteIn replaces a file as WriteFile does, for a name directly inside root,
+// but clears nothing up.
 func WriteIn(root *os.Root, name string, data []byte, perm os.FileMode) error {
 	return Replace(root, name, perm, nil, func(w io.Writer) error {
 		_, err := w.Write(data)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func read(t *testing.T, path string) string {
@@ -125,5 +126,39 @@ func TestTemporaryNames(t *testing.T) {
 		if IsTemp(name) {
 			t.Errorf("%q is taken for a temporary file", name)
 		}
+	}
+}
+
+// What crashes have left of a file goes when the file is next replaced: a copy of
+// a secret does not stay for good.
+func TestWriteFileClearsOldTemps(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old := time.Now().Add(-tmpAge - time.Hour)
+	left := func(name string, written time.Time) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte("secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, written, written); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	left(tempName("file"), old)
+	want := []string{
+		"file",
+		left(tempName("file"), time.Now()), // somebody may be writing it
+		left(tempName("other"), old),
+		left("file.tmp-notes", old), // somebody's own
+	}
+	if err := WriteFile(filepath.Join(dir, "file"), []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := names(t, dir)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
