@@ -18,6 +18,16 @@
 //
 // Without a configuration only the web UI runs, with a certificate made for the moment, and waits to be told whose letterbox it is.
 //
+// # The data directory
+//
+//	letterbox.toml  the configuration, with the hashes of the passwords (package config)
+//	mail/           a Maildir++ tree for each person, and .removed (packages store and store/maildir)
+//	spool/          long messages while they are received (package store)
+//	lock            held by the one program that has the data open (package store)
+//	tls/            the household's certificates and their keys (package certs)
+//	control.sock    where the letterbox command reaches the running server (package control)
+//	setup-code      a set-up code made before the server started, until it does
+//
 // # Who owns what
 //
 // One Appliance holds everything; there is no global state, and two of them run in one process. Open builds it and starts nothing. Run

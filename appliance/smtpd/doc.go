@@ -17,9 +17,8 @@
 // Server accepts and tracks connections. A peer is one of them: deadlines, output buffer, TLS, shutting down. For each of its
 // two phases, before and after STARTTLS, a wire reads its lines, and screens them: what is wrong in form or order is answered
 // there. The lines that remain go to go-smtp, which speaks the dialog and calls session: Mail, Rcpt, Data. A receipt copies the
-// message through headerScan into an Incoming; then its finish looks at it as a whole, and delivers it. Checks of whether
-// an incoming message is welcome have their seat in finish, between the end of the message and its delivery: they
-// see the envelope, the Incoming and the trace header, and may refuse, or choose mailboxes.
+// message through headerScan into an Incoming; then its finish, which knows the envelope and the header, judges the message as a
+// whole, and delivers it.
 //
 // # What go-smtp leaves to this package
 //

@@ -23,7 +23,7 @@ type places struct {
 func (f flags) places() places {
 	return places{
 		listen: f.String("listen", "", "`address` to listen on until the configuration names another; empty: all"),
-		offset: f.Int("port-offset", 0, "`number` added to every standard port"),
+		offset: f.Int("port-offset", 0, "`number` added to every standard port until the configuration says another"),
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package certs owns every certificate that Letterbox presents.
 //
-// Today there are two kinds: the household's own, signed by a certificate authority that belongs to the
+// There are two kinds: the household's own, signed by a certificate authority that belongs to the
 // house and lives on this box; and a temporary, self-signed one for the minutes before set-up. Manager hands
 // out one *tls.Config for every port; each handshake asks it anew, so that a new certificate is served to the
 // next connection with no restart, and old connections go on.
