@@ -21,7 +21,7 @@ const intentPrefix = "letterbox-intent."
 func (f *Folder) BeginIntent(n *Namer) (*Intent, error) {
 	i := &Intent{file: intentPrefix + rand.Text()}
 	err := f.replace(i.file, func(w io.Writer) error {
-		_, err := io.WriteString(w, n.Prefix()+"\n")
+		_, err := io.WriteString(w, n.prefix+"\n")
 		return err
 	})
 	if err != nil {

@@ -61,9 +61,9 @@ func TestSizesInNames(t *testing.T) {
 func TestNamer(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1795448895, 578423000)
-	n := NewNamer(now, "our/box:1")
-	if !isPrefix(n.Prefix()) {
-		t.Errorf("the prefix %q is not taken for one", n.Prefix())
+	n := newNamer(now, "our/box:1")
+	if !isPrefix(n.prefix) {
+		t.Errorf("the prefix %q is not taken for one", n.prefix)
 	}
 	seen := map[string]bool{}
 	for range 1000 {
@@ -72,21 +72,21 @@ func TestNamer(t *testing.T) {
 			t.Fatalf("%q came twice", base)
 		}
 		seen[base] = true
-		if !strings.HasPrefix(base, n.Prefix()) || ParseName(base) != (Name{Base: base}) || (Name{Base: base}).Sizes() != (Sizes{12, 14}) {
+		if !strings.HasPrefix(base, n.prefix) || ParseName(base) != (Name{Base: base}) || (Name{Base: base}).Sizes() != (Sizes{12, 14}) {
 			t.Fatalf("%q is not a good base name", base)
 		}
 	}
-	if a, b := NewNamer(now, "h").Prefix(), NewNamer(now, "h").Prefix(); a == b {
+	if a, b := newNamer(now, "h").prefix, newNamer(now, "h").prefix; a == b {
 		t.Errorf("two operations at one time share the prefix %q", a)
 	}
-	if base := NewNamer(now, "").Next(Sizes{-1, -1}); !strings.HasSuffix(base, "Q1.localhost") {
+	if base := newNamer(now, "").Next(Sizes{-1, -1}); !strings.HasSuffix(base, "Q1.localhost") {
 		t.Errorf("without sizes and host: %q", base)
 	}
 }
 
 func TestPrefixesThatAreNone(t *testing.T) {
 	t.Parallel()
-	good := NewNamer(time.Now(), "").Prefix()
+	good := newNamer(time.Now(), "").prefix
 	for _, s := range []string{"", "1", good[:len(good)-1], good + "1", strings.Replace(good, ".M", ".", 1), "x" + good} {
 		if isPrefix(s) {
 			t.Errorf("%q is taken for the prefix of an operation", s)

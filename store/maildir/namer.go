@@ -18,9 +18,9 @@ type Namer struct {
 	n      atomic.Int64
 }
 
-// NewNamer starts with the time of an operation, from the caller's monotone
+// newNamer starts with the time of an operation, from the caller's monotone
 // clock. Names order by time, then by random, then by count.
-func NewNamer(now time.Time, host string) *Namer {
+func newNamer(now time.Time, host string) *Namer {
 	// Unique without a process id: 16 of rand.Text's letters are 80 random bits.
 	// "M", "R" and "Q" are the fields of the Maildir specification for
 	// microseconds, randomness and the count of deliveries.
@@ -29,9 +29,6 @@ func NewNamer(now time.Time, host string) *Namer {
 }
 
 const randomLetters = 16
-
-// Prefix is what all names of this Namer begin with.
-func (n *Namer) Prefix() string { return n.prefix }
 
 // Next makes a base name that holds the sizes that are known.
 func (n *Namer) Next(s Sizes) string {

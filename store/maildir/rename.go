@@ -20,7 +20,7 @@ type dirRename struct{ from, to string }
 
 // Rename gives a folder and all folders below it another name, durably. Only
 // folders below it need to exist. After a crash OpenRoot finishes it. Folders
-// that are open stay usable; their Name is the old one. Errors wrap ErrBadName
+// that are open stay usable; errors tell their old names. Errors wrap ErrBadName
 // (also for INBOX, which the store empties instead, RFC 9051, 6.3.6),
 // fs.ErrExist and fs.ErrNotExist; whatever the error, each message is in one
 // of the two places.

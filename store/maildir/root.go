@@ -117,7 +117,7 @@ func (r *Root) Close() error { return r.fs.Close() }
 func (r *Root) Path() string { return r.path }
 
 // NewNamer starts the names of one operation, with this tree's host name.
-func (r *Root) NewNamer(now time.Time) *Namer { return NewNamer(now, r.host) }
+func (r *Root) NewNamer(now time.Time) *Namer { return newNamer(now, r.host) }
 
 // Folders lists the folders that are really there, INBOX first, then by name.
 // Names are as other programs made them, so not always NFC.
