@@ -94,7 +94,7 @@ func BenchmarkScan(b *testing.B) {
 	m := mailbox(b, settled(b, dir, filled(b, dir, "Archive", 10_000), "Archive"), "Archive")
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := m.Refresh(); err != nil {
+		if err := m.refresh(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -80,7 +80,7 @@ func TestInteropAtTheSameTime(t *testing.T) {
 	})
 	wg.Wait()
 	doves := d.Doveadm(t, "", "fetch", "uid hdr.message-id", "mailbox", "INBOX")
-	if err := m.Refresh(); err != nil {
+	if err := m.refresh(); err != nil {
 		t.Fatal(err)
 	}
 	ours := map[UID]int{}

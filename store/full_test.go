@@ -42,7 +42,7 @@ func TestFullDisk(t *testing.T) {
 		if err != nil && !errors.Is(err, ErrDiskFull) {
 			t.Errorf("step %d: %v", step, err)
 		}
-		if err := m.Refresh(); err != nil {
+		if err := m.refresh(); err != nil {
 			t.Fatal(err)
 		}
 		if after := m.UIDs(nil); err != nil && len(after) != len(before) {

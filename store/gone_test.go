@@ -207,7 +207,7 @@ func TestExpungeOfWhatIsJustRenamed(t *testing.T) {
 	if err := m.Expunge([]UID{1, 2}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Refresh(); err != nil {
+	if err := m.refresh(); err != nil {
 		t.Fatal(err)
 	}
 	if uids := m.UIDs(nil); len(uids) != 0 {

@@ -314,7 +314,7 @@ func (md *model) OthersRemove(t *rapid.T) {
 
 func (md *model) refresh(t *rapid.T, box string) {
 	md.with(t, box, func(m *Mailbox) {
-		if err := m.Refresh(); err != nil {
+		if err := m.refresh(); err != nil {
 			t.Fatal(err)
 		}
 	})

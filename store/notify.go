@@ -223,7 +223,7 @@ func (n *notifier) run(ctx context.Context, w *fsnotify.Watcher) error {
 
 func (n *notifier) lookAt(ms []*Mailbox) {
 	for _, m := range ms {
-		n.result(m, m.Look())
+		n.result(m, m.lookByTimes())
 	}
 }
 
@@ -285,8 +285,8 @@ func (n *notifier) sort(ev fsnotify.Event, notices map[*Mailbox][]notice, lists 
 	}
 }
 
-// Look takes in what other programs did, if the directories' times tell that they did.
-func (m *Mailbox) Look() error {
+// lookByTimes takes in what other programs did, if the directories' times tell that they did.
+func (m *Mailbox) lookByTimes() error {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
 	return m.lookLocked(false)

@@ -286,7 +286,7 @@ func TestSameBaseName(t *testing.T) {
 	}
 	m := mailbox(t, s, "INBOX")
 	for range 3 {
-		if err := m.Refresh(); err != nil {
+		if err := m.refresh(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -170,7 +170,7 @@ func (m *Mailbox) openFile(uid UID) (*os.File, error) {
 		if tries > 1 {
 			return nil, fmt.Errorf("%w: UID %d", ErrExpunged, uid)
 		}
-		if err := m.Refresh(); err != nil {
+		if err := m.refresh(); err != nil {
 			return nil, err
 		}
 	}
@@ -197,8 +197,8 @@ func (m *Mailbox) findName(uid uint32) error {
 	return m.sync(true)
 }
 
-// Refresh takes in what other programs did to the mailbox's files.
-func (m *Mailbox) Refresh() error {
+// refresh takes in what other programs did to the mailbox's files.
+func (m *Mailbox) refresh() error {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
 	if err := m.usable(); err != nil {

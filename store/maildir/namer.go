@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// A Namer makes the base names of one operation. All begin with its Prefix,
+// A Namer makes the base names of one operation. All begin with one prefix,
 // which no other name ever begins with, so that what an interrupted operation
 // left can be found. A Namer may be used by several goroutines.
 type Namer struct {
@@ -46,7 +46,7 @@ func (n *Namer) Next(s Sizes) string {
 	return string(b)
 }
 
-// isPrefix reports whether s can be the Prefix of a Namer. Recovery removes
+// isPrefix reports whether s can be the prefix of a Namer. Recovery removes
 // files by it, so that it must be whole.
 func isPrefix(s string) bool {
 	seconds, rest, ok := strings.Cut(s, ".M")
