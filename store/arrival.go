@@ -63,10 +63,13 @@ func (m *Mailbox) receive(in *Incoming, header []byte, date time.Time) (_ *arriv
 }
 
 // orGone says of an error that the mailbox went away, if it did: its folder is
-// closed then, whatever was being done in it.
+// closed then or being taken apart, whatever was being done in it.
 func (m *Mailbox) orGone(err error) error {
 	if gone := m.usable(); gone != nil {
 		return fmt.Errorf("%w: %w", gone, err)
+	}
+	if !m.dir().InPlace() {
+		return fmt.Errorf("%w: %w", ErrNoMailbox, err)
 	}
 	return err
 }

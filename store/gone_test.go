@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -110,6 +111,42 @@ func TestAppendToMailboxThatGoes(t *testing.T) {
 				t.Errorf("appended: %v", err)
 			}
 		})
+	}
+}
+
+// The same while its files are being removed.
+func TestAppendWhileMailboxIsTakenApart(t *testing.T) {
+	t.Parallel()
+	s, dir, hook := openHooked(t)
+	m := mailbox(t, s, "Archive")
+	root := filepath.Join(dir, "mail", "ann", "Maildir")
+	hook.Store(once(maildir.StepTempCreate, func() error {
+		if err := os.Rename(filepath.Join(root, ".Archive"), filepath.Join(root, "..DOVECOT-TRASHED")); err != nil {
+			return err
+		}
+		return os.RemoveAll(filepath.Join(root, "..DOVECOT-TRASHED"))
+	}))
+	in := s.NewIncoming()
+	defer in.Close()
+	if _, err := m.Append(t.Context(), []AppendMessage{{In: in}}); !errors.Is(err, ErrNoMailbox) {
+		t.Errorf("appended: %v", err)
+	}
+}
+
+// An account that a crash left half made goes at the next start.
+func TestHalfMadeAccountGoes(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	half := filepath.Join(dir, "mail", ".new-ben", "Maildir", "cur")
+	if err := os.MkdirAll(half, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	if _, err := os.Stat(filepath.Join(dir, "mail", ".new-ben")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is there: %v", err)
+	}
+	if err := s.CreateAccount("ben"); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -86,6 +87,7 @@ func (s *Store) prepare(dir string) error {
 	for _, note := range abilities.Notes {
 		s.log.Info("mail directory", "dir", s.dir, "note", note)
 	}
+	s.clearBuilding()
 	if s.spool, err = openSpool(filepath.Join(dir, "spool")); err != nil {
 		return diskError(fmt.Errorf("opening the spool: %w", err))
 	}
@@ -93,6 +95,24 @@ func (s *Store) prepare(dir string) error {
 		return diskError(err)
 	}
 	return s.observeTimes()
+}
+
+// buildingPrefix begins the names of accounts that are being made. No person's
+// name begins with it.
+const buildingPrefix = ".new-"
+
+// clearBuilding removes accounts that a crash left half made: nobody has ever
+// had mail in them. One that cannot be removed only takes room.
+func (s *Store) clearBuilding() {
+	entries, err := os.ReadDir(s.dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), buildingPrefix) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+		}
+	}
+	if err != nil {
+		s.log.Debug("clearing accounts that were never made", "dir", s.dir, "err", err)
+	}
 }
 
 // lockDir takes the data directory for this process.
@@ -164,7 +184,7 @@ func (s *Store) CreateAccount(person string) error {
 		return nil
 	}
 	// Built aside, then renamed: an account is there whole or not at all.
-	building := filepath.Join(s.dir, ".new-"+person)
+	building := filepath.Join(s.dir, buildingPrefix+person)
 	if err := os.RemoveAll(building); err != nil {
 		return diskError(err)
 	}
