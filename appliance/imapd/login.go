@@ -2,6 +2,7 @@ package imapd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"time"
 
@@ -31,7 +32,7 @@ func (c *conn) signIn(r *request, how, login, password string) error {
 	}
 	person, err := c.claim(ctx, login, password)
 	if err != nil {
-		c.log.Info("sign-in refused", "login", login, "how", how, "tls", c.secure, "err", err)
+		c.log.Info("sign-in refused", "login", login, "how", how, "tls", c.tlsName(), "err", err)
 		if c.ctx.Err() != nil {
 			return errEnded
 		}
@@ -46,9 +47,17 @@ func (c *conn) signIn(r *request, how, login, password string) error {
 		return err
 	}
 	c.account, c.state = account, authenticated
-	c.log.Info("signed in", "person", person, "login", login, "how", how, "tls", c.secure, "took", time.Since(c.started))
+	c.log.Info("signed in", "person", person, "login", login, "how", how, "tls", c.tlsName(), "took", time.Since(c.started))
 	r.code, r.text = c.capabilityCode(), "signed in"
 	return nil
+}
+
+// tlsName is the version of TLS, for the log; empty without.
+func (c *conn) tlsName() string {
+	if t, ok := c.link.conn.(*tls.Conn); ok {
+		return tls.VersionName(t.ConnectionState().Version)
+	}
+	return ""
 }
 
 // claim asks who login and password belong to, and makes the connection theirs. Where somebody's right ended while that was found
