@@ -126,7 +126,10 @@ func (a *Account) Status(name string) (Status, error) {
 		return Status{}, err
 	}
 	st := m.Status()
-	return st, m.Close()
+	if st.UIDValidity == 0 { // deleted just now
+		err = m.usable()
+	}
+	return st, errors.Join(err, m.Close())
 }
 
 // forget takes an unused mailbox out of the list and closes it, if nobody has

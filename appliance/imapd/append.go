@@ -41,7 +41,11 @@ func (c *conn) append(r *request) error {
 	if err != nil {
 		return err
 	}
-	b := append([]byte("APPENDUID "), strconv.FormatUint(uint64(to.Status().UIDValidity), 10)...)
+	validity := to.Status().UIDValidity
+	if validity == 0 {
+		return nil // somebody deleted the mailbox since: there is no UID to tell
+	}
+	b := append([]byte("APPENDUID "), strconv.FormatUint(uint64(validity), 10)...)
 	r.code = string(imapwire.AppendNumSet(append(b, ' '), uids))
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"letterbox/appliance/imapwire"
+	"letterbox/store"
 )
 
 // A command is a line of the command table.
@@ -258,7 +259,9 @@ func (c *conn) finish(r *request, err error) error {
 		if isLinkError(aerr) {
 			return aerr
 		}
-		c.fault(r, aerr) // logged; the answer stays what it was
+		if !errors.Is(aerr, store.ErrClosed) { // the account was removed: no fault of ours
+			c.fault(r, aerr) // logged; the answer stays what it was
+		}
 	}
 	a := c.answerTo(r, err)
 	if a.status == "BAD" {

@@ -84,14 +84,15 @@ func (c *conn) release(box *store.Mailbox) {
 // copyUIDCode is the response code COPYUID (RFC 9051, 7.1); "" if there is
 // nothing to tell.
 func copyUIDCode(to *store.Mailbox, pairs []store.CopyUID) string {
-	if len(pairs) == 0 {
+	validity := to.Status().UIDValidity
+	if len(pairs) == 0 || validity == 0 { // 0: somebody deleted the mailbox since
 		return ""
 	}
 	src, dst := make([]store.UID, len(pairs)), make([]store.UID, len(pairs))
 	for i, p := range pairs {
 		src[i], dst[i] = p.Src, p.Dst
 	}
-	b := append([]byte("COPYUID "), strconv.FormatUint(uint64(to.Status().UIDValidity), 10)...)
+	b := append([]byte("COPYUID "), strconv.FormatUint(uint64(validity), 10)...)
 	b = imapwire.AppendNumSet(append(b, ' '), src)
 	b = imapwire.AppendNumSet(append(b, ' '), dst)
 	return string(b)

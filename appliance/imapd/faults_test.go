@@ -45,3 +45,51 @@ func TestAnswerTo(t *testing.T) {
 		t.Error("a fault of the store must not end the connection")
 	}
 }
+
+// A session whose account is removed is told so, and nothing of it is a fault of
+// the server.
+func TestAccountRemovedUnderSession(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	p := f.dialPipe(t)
+	p.signIn()
+	p.send("a SELECT INBOX")
+	p.until("a OK")
+	if err := f.store.RemoveAccount("ann"); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"NOOP", "FETCH 1:* FLAGS", "SELECT INBOX", "STATUS INBOX (UIDNEXT)", "APPEND INBOX {1+}\r\nx"} {
+		p.send("b " + command)
+		p.until("b ")
+	}
+	p.conn.Close()
+	f.shutdown()
+	if log := f.log.String(); strings.Contains(log, "level=ERROR") {
+		t.Errorf("the log says:\n%s", log)
+	}
+}
+
+// A mailbox that is deleted has no UIDVALIDITY that could be told.
+func TestCopyUIDOfDeletedMailbox(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	account, err := f.store.Account("ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := account.Open("Archive")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	pairs := []store.CopyUID{{Src: 1, Dst: 1}}
+	if got := copyUIDCode(box, pairs); !strings.HasPrefix(got, "COPYUID ") {
+		t.Errorf("before: %q", got)
+	}
+	if err := account.Delete("Archive"); err != nil {
+		t.Fatal(err)
+	}
+	if got := copyUIDCode(box, pairs); got != "" {
+		t.Errorf("after: %q", got)
+	}
+}

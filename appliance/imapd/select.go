@@ -34,8 +34,13 @@ func (c *conn) open(r *request, readOnly bool) error {
 	}
 	v := &view{box: box, readOnly: readOnly}
 	v.load()
+	status := box.Status()
+	if status.UIDValidity == 0 { // somebody deleted it just now
+		c.release(box)
+		return store.ErrNoMailbox
+	}
 	c.view, c.state = v, selected
-	c.describe()
+	c.describe(status)
 	r.code, r.text = "READ-WRITE", a.Mailbox+" selected"
 	if readOnly {
 		r.code, r.text = "READ-ONLY", a.Mailbox+" examined"
@@ -54,8 +59,8 @@ func (v *view) load() {
 }
 
 // describe writes the untagged answers to SELECT.
-func (c *conn) describe() {
-	v, s := c.view, c.view.box.Status()
+func (c *conn) describe(s store.Status) {
+	v := c.view
 	c.sayFlagList()
 	c.sayNumber(len(v.uids), " EXISTS")
 	if c.enabled&featIMAP4rev2 == 0 {
