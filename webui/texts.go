@@ -77,7 +77,7 @@ var (
 	refusalBroken   = refusal{"Something went wrong", "This page could not be made. The log of Letterbox says why."}
 )
 
-// stepNames are the pages of the wizard, for the line that shows the way.
+// The pages of the wizard, for the line that shows the way.
 const (
 	stepHousehold = "Household"
 	stepAddress   = "Address"

@@ -28,9 +28,6 @@ func (c *conn) Close() error {
 	return c.err
 }
 
-// NetConn gives the connection underneath, as tls.Conn.NetConn does.
-func (c *conn) NetConn() net.Conn { return c.Conn }
-
 // source gives what counts as one place of origin: an IPv4 address or an IPv6 /64.
 func source(a net.Addr) netip.Prefix {
 	tcp, ok := a.(*net.TCPAddr)
