@@ -15,6 +15,7 @@ import (
 	"letterbox/appliance/accounts"
 	"letterbox/appliance/config"
 	"letterbox/appliance/control"
+	"letterbox/appliance/imapd"
 	"letterbox/store"
 	"letterbox/tls/certs"
 	"letterbox/webui"
@@ -25,6 +26,9 @@ const tlsDir = "tls"
 
 // drainTime is how long Run waits, at its end, for what is under way.
 const drainTime = 4 * time.Second
+
+// LevelTrace is the level at which everything said on an IMAP connection is logged, without passwords.
+const LevelTrace = imapd.LevelTrace
 
 // Options are what Open needs beside a data directory. The zero value serves.
 type Options struct {

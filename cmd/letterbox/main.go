@@ -73,7 +73,7 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		{"serve", "--data DIR [--listen ADDR] [--port-offset N] [--verbose]", "run the mail server", serve},
+		{"serve", "--data DIR [--listen ADDR] [--port-offset N] [--verbose] [--trace]", "run the mail server", serve},
 		{"init", "--data DIR --domain NAME --user NAME [--household TEXT] [--full-name TEXT] [--password-file FILE] [--listen ADDR] [--port-offset N]", "set up a household without a browser", initialize},
 		{"setup-code", "--data DIR", "show the address of the set-up page and a new one-time code", setupCode},
 		{"user add", "--data DIR [--full-name TEXT] [--password-file FILE] NAME", "add a person", userAdd},

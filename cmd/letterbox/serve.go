@@ -49,12 +49,16 @@ func serve(ctx context.Context, args []string, c console) error {
 	f := newDataFlags("serve", c)
 	where := f.places()
 	verbose := f.Bool("verbose", false, "log what each connection does")
+	trace := f.Bool("trace", false, "log every line of IMAP that is said, without passwords; it shows what is in people's mail")
 	if _, err := f.parse(args); err != nil {
 		return err
 	}
 	level := slog.LevelInfo
 	if *verbose {
 		level = slog.LevelDebug
+	}
+	if *trace {
+		level = appliance.LevelTrace
 	}
 	defaults, err := where.config()
 	if err != nil {
