@@ -225,6 +225,32 @@ func TestRemoveAccountInUse(t *testing.T) {
 	}
 }
 
+// Mailboxes of a person who is removed and added again are others: no UIDVALIDITY is
+// used twice, however fast it goes.
+func TestUIDValidityOfPersonWhoComesBack(t *testing.T) {
+	t.Parallel()
+	s := open(t, fastDir(t))
+	seen := map[uint32]string{}
+	for range 3 {
+		for _, name := range []string{"INBOX", "Drafts", "Sent"} {
+			st, err := account(t, s).Status(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if before := seen[st.UIDValidity]; before != "" {
+				t.Errorf("%s has the UIDVALIDITY %d of a removed %s", name, st.UIDValidity, before)
+			}
+			seen[st.UIDValidity] = name
+		}
+		if err := s.RemoveAccount("ann"); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CreateAccount("ann"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A message whose file another program renames at the moment it is expunged does
 // not come back under another UID.
 func TestExpungeOfWhatIsJustRenamed(t *testing.T) {

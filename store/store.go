@@ -188,7 +188,7 @@ func (s *Store) CreateAccount(person string) error {
 	if err := os.RemoveAll(building); err != nil {
 		return diskError(err)
 	}
-	if err := s.buildAccount(filepath.Join(building, "Maildir")); err != nil {
+	if err := s.buildAccount(filepath.Join(building, "Maildir"), s.removedUIDValidity(person)); err != nil {
 		return diskError(errors.Join(fmt.Errorf("making the account of %s: %w", person, err), os.RemoveAll(building)))
 	}
 	if err := os.Rename(building, filepath.Dir(dir)); err != nil {
@@ -197,7 +197,30 @@ func (s *Store) CreateAccount(person string) error {
 	return diskError(atomicfile.SyncDir(s.dir))
 }
 
-func (s *Store) buildAccount(dir string) (err error) {
+// removedUIDValidity returns the last UIDVALIDITY of the person's mailboxes that
+// were removed, 0 if there are none. A mail program that knew them must not take
+// the new ones for the same (RFC 9051, 2.3.1.1).
+func (s *Store) removedUIDValidity(person string) (last uint32) {
+	aside := filepath.Join(s.dir, removedDir)
+	entries, err := os.ReadDir(aside)
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), person+"-") { // or those of ann-b for ann: numbers are skipped, no more
+			continue
+		}
+		v, err := maildir.LastUIDValidity(filepath.Join(aside, e.Name(), "Maildir"))
+		if err != nil {
+			s.log.Warn("looking at removed mail", "person", person, "dir", e.Name(), "err", err)
+		}
+		last = max(last, v)
+	}
+	return last
+}
+
+// buildAccount makes the folders in dir, whose UIDVALIDITYs lie above after.
+func (s *Store) buildAccount(dir string, after uint32) (err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return err
 	}
@@ -206,6 +229,11 @@ func (s *Store) buildAccount(dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
+	if after != 0 {
+		if err := root.ContinueUIDValidity(after); err != nil {
+			return err
+		}
+	}
 	if err := root.Subscribe(context.Background(), inbox, true); err != nil {
 		return err
 	}
@@ -220,6 +248,9 @@ func (s *Store) buildAccount(dir string) (err error) {
 	return atomicfile.SyncDir(filepath.Dir(dir))
 }
 
+// removedDir holds the mail of people who were removed.
+const removedDir = ".removed"
+
 // RemoveAccount takes a person's mail out of service. Nothing is deleted: it
 // lies under mail/.removed from then on. Who has a mailbox of it open gets ErrClosed.
 func (s *Store) RemoveAccount(person string) error {
@@ -228,7 +259,7 @@ func (s *Store) RemoveAccount(person string) error {
 	}
 	s.making.Lock()
 	defer s.making.Unlock()
-	aside := filepath.Join(s.dir, ".removed")
+	aside := filepath.Join(s.dir, removedDir)
 	if err := os.MkdirAll(aside, 0o700); err != nil {
 		return diskError(err)
 	}

@@ -70,6 +70,25 @@ func (r *Root) createEmpty(name string) error {
 	return f.Close()
 }
 
+// LastUIDValidity returns the last UIDVALIDITY given in the tree at dir, 0 if none was.
+func LastUIDValidity(dir string) (uint32, error) {
+	dirFS, err := os.OpenRoot(dir)
+	if err != nil {
+		return 0, err
+	}
+	r := &Root{tree: tree{fs: dirFS}, path: dir}
+	last, _, err := r.lastUIDValidity()
+	return last, errors.Join(err, r.Close())
+}
+
+// ContinueUIDValidity makes a tree that has given out no UIDVALIDITY begin after last, durably.
+func (r *Root) ContinueUIDValidity(last uint32) error {
+	if err := r.createEmpty(fmt.Sprintf("%s.%08x", uidValidityName, last)); err != nil {
+		return fmt.Errorf("continuing with UIDVALIDITY %d: %w", last, err)
+	}
+	return r.sync(".")
+}
+
 // lastUIDValidity gives the highest number that is written anywhere and the
 // file that carries the highest of the names, "" if none does.
 func (r *Root) lastUIDValidity() (last uint32, file string, err error) {
