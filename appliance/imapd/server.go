@@ -91,7 +91,8 @@ func New(o Options) *Server {
 }
 
 // Serve answers what l accepts, in the clear at first (port 143), until
-// Shutdown or until l is closed, and returns nil then. It closes l.
+// Shutdown or until l is closed, and returns nil then. It closes l. Waiting out
+// what passes, such as a lack of file descriptors, is for l to do.
 func (s *Server) Serve(l net.Listener) error { return s.serve(l, false) }
 
 // ServeTLS answers what l accepts with TLS from the first octet (port 993),
@@ -109,25 +110,15 @@ func (s *Server) serve(l net.Listener, implicitTLS bool) error {
 		return nil
 	}
 	defer s.removeListener(l)
-	pause := 5 * time.Millisecond
 	for {
 		raw, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = 5 * time.Millisecond
-			s.start(raw, implicitTLS)
-			continue
-		case errors.Is(err, net.ErrClosed), s.isClosing():
+		if errors.Is(err, net.ErrClosed) || err != nil && s.isClosing() {
 			return nil
 		}
-		// Out of file descriptors, or a peer that went away: it passes.
-		s.o.Log.Warn("accepting a connection", "proto", "imap", "err", err, "retry_in", pause)
-		select {
-		case <-time.After(pause):
-			pause = min(2*pause, time.Second)
-		case <-s.ctx.Done():
-			return nil
+		if err != nil {
+			return err
 		}
+		s.start(raw, implicitTLS)
 	}
 }
 
