@@ -155,100 +155,136 @@ func wantNo(t *testing.T, what string, err error, codes ...imap.ResponseCode) {
 func TestInteropDiskFull(t *testing.T) {
 	t.Parallel()
 	b := startIn(t, smallDisk(t))
-	ben := b.imap(t, "ben")
-	full := []imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeOverQuota}
-	var acknowledged []string
-	const large = 200 << 10
+	f := &fullDisk{box: b, ben: b.imap(t, "ben")}
+	f.fill(t)
+	filler := ballast(t, b.dir)
+	f.refuses(t)
+	f.keepsConfiguration(t)
+	b.wantNoLeftovers(t)
+	b.wantKept(t, f.acknowledged) // a new connection, too, reads everything
+	f.makesRoom(t)
 
-	for n := 0; ; n++ { // large letters, by turns from outside and from ben's own program, until there is no room
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	f.goesOn(t)
+	kept := b.wantKept(t, f.acknowledged)
+	b.stop()
+	again := run(t, b.dir)
+	if after := again.wantKept(t, f.acknowledged); !maps.Equal(kept, after) {
+		t.Errorf("before the restart\n%v\nafter it\n%v", kept, after)
+	}
+	again.wantNoLeftovers(t)
+}
+
+// largeLetter is the size of the letters that fill the disk, in octets.
+const largeLetter = 200 << 10
+
+// noRoom are the response codes that may tell a mail program of a full disk.
+var noRoom = []imap.ResponseCode{imap.ResponseCodeUnavailable, imap.ResponseCodeOverQuota}
+
+// fullDisk is a household whose disk is filled, with a program of ben's that stays connected.
+type fullDisk struct {
+	*box
+	ben          *imapclient.Client
+	acknowledged []string // "folder mark" of every letter that was taken
+}
+
+// fill sends large letters, by turns from outside and from ben's own program, until there is no room.
+func (f *fullDisk) fill(t *testing.T) {
+	t.Helper()
+	for n := 0; ; n++ {
 		mark := fmt.Sprint("large-", n)
 		if n%2 == 0 {
-			if err := b.post25(t, marked(mark, large)); err != nil {
+			if err := f.post25(t, marked(mark, largeLetter)); err != nil {
 				if smtpCode(err) != 452 {
 					t.Errorf("SMTP on a full disk: %v, want 452", err)
 				}
 				break
 			}
-			acknowledged = append(acknowledged, "INBOX "+mark)
+			f.acknowledged = append(f.acknowledged, "INBOX "+mark)
 			continue
 		}
-		if err := appendTo(ben, "Archive", marked(mark, large)); err != nil {
-			wantNo(t, "APPEND on a full disk", err, full...)
+		if err := appendTo(f.ben, "Archive", marked(mark, largeLetter)); err != nil {
+			wantNo(t, "APPEND on a full disk", err, noRoom...)
 			break
 		}
-		acknowledged = append(acknowledged, "Archive "+mark)
+		f.acknowledged = append(f.acknowledged, "Archive "+mark)
 	}
-	if len(acknowledged) < 5 {
-		t.Fatalf("only %v found room", acknowledged)
+	if len(f.acknowledged) < 5 {
+		t.Fatalf("only %v found room", f.acknowledged)
 	}
-	b.wantNoLeftovers(t)
-	b.wantKept(t, acknowledged) // and every folder was opened once
-	filler := ballast(t, b.dir)
+	f.wantNoLeftovers(t)
+	f.wantKept(t, f.acknowledged) // and every folder was opened once
+}
 
+// refuses looks at what is said of letters of all sizes, and of a copy.
+func (f *fullDisk) refuses(t *testing.T) {
+	t.Helper()
 	for _, size := range []int{100, 70 << 10, 300 << 10} {
-		if err := b.post25(t, marked("refused", size)); smtpCode(err) != 452 {
+		if err := f.post25(t, marked("refused", size)); smtpCode(err) != 452 {
 			t.Errorf("SMTP of %d octets without any room: %v, want 452", size, err)
 		}
-		wantNo(t, fmt.Sprintf("APPEND of %d octets without any room", size), appendTo(ben, "Archive", marked("refused", size)), full...)
+		wantNo(t, fmt.Sprintf("APPEND of %d octets without any room", size), appendTo(f.ben, "Archive", marked("refused", size)), noRoom...)
 	}
-	if _, err := ben.Select("INBOX", nil).Wait(); err != nil {
+	if _, err := f.ben.Select("INBOX", nil).Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ben.Copy(imap.SeqSetNum(2), "Sent").Wait(); err == nil { // a link may find room
-		acknowledged = append(acknowledged, "Sent large-0")
+	if _, err := f.ben.Copy(imap.SeqSetNum(2), "Sent").Wait(); err == nil { // a link may find room
+		f.acknowledged = append(f.acknowledged, "Sent large-0")
 	} else {
-		wantNo(t, "COPY without any room", err, full...)
+		wantNo(t, "COPY without any room", err, noRoom...)
 	}
-	control := b.Client()
+}
+
+// keepsConfiguration: a change that cannot be saved changes nothing.
+func (f *fullDisk) keepsConfiguration(t *testing.T) {
+	t.Helper()
+	control := f.Client()
 	defer control.Close()
-	before, _ := b.Config()
+	before, _ := f.Config()
 	if _, err := control.AddDevice(t.Context(), "ben", "phone"); err == nil {
 		t.Error("a change of the configuration was accepted without any room")
 	}
-	if err := b.Reload(t.Context()); err != nil {
+	if err := f.Reload(t.Context()); err != nil {
 		t.Errorf("the saved configuration is damaged: %v", err)
 	}
-	if now, _ := b.Config(); len(now.People[1].Devices) != len(before.People[1].Devices) {
+	if now, _ := f.Config(); len(now.People[1].Devices) != len(before.People[1].Devices) {
 		t.Error("the configuration changed")
 	}
-	b.wantNoLeftovers(t)
-	b.wantKept(t, acknowledged) // a new connection, too, reads everything
+}
 
-	// The way out that people have: flag, delete, expunge.
+// makesRoom takes the way out that people have: flag, delete, expunge.
+func (f *fullDisk) makesRoom(t *testing.T) {
+	t.Helper()
 	deleted := imap.StoreFlags{Op: imap.StoreFlagsAdd, Flags: []imap.Flag{imap.FlagDeleted}, Silent: true}
-	if err := ben.Store(imap.SeqSetNum(2), &deleted, nil).Close(); err != nil {
+	if err := f.ben.Store(imap.SeqSetNum(2), &deleted, nil).Close(); err != nil {
 		t.Errorf("STORE without any room: %v", err)
 	}
-	if err := ben.Expunge().Close(); err != nil {
+	if err := f.ben.Expunge().Close(); err != nil {
 		t.Errorf("EXPUNGE without any room: %v", err)
 	}
-	if err := b.post25(t, marked("in-its-place", large/2)); err != nil {
+	if err := f.post25(t, marked("in-its-place", largeLetter/2)); err != nil {
 		t.Errorf("SMTP after the expunge: %v", err)
 	}
-	acknowledged = slices.DeleteFunc(acknowledged, func(s string) bool { return s == "INBOX large-0" })
-	acknowledged = append(acknowledged, "INBOX in-its-place")
-	b.wantKept(t, acknowledged)
+	f.acknowledged = slices.DeleteFunc(f.acknowledged, func(s string) bool { return s == "INBOX large-0" })
+	f.acknowledged = append(f.acknowledged, "INBOX in-its-place")
+	f.wantKept(t, f.acknowledged)
+}
 
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.post25(t, marked("later", 1000)); err != nil {
+// goesOn: with room again everything is taken, on the same connections.
+func (f *fullDisk) goesOn(t *testing.T) {
+	t.Helper()
+	if err := f.post25(t, marked("later", 1000)); err != nil {
 		t.Errorf("SMTP with room again: %v", err)
 	}
-	if err := appendTo(ben, "Archive", marked("later", 1000)); err != nil {
+	if err := appendTo(f.ben, "Archive", marked("later", 1000)); err != nil {
 		t.Errorf("APPEND with room again: %v", err)
 	}
-	if _, err := ben.Copy(imap.SeqSetNum(2), "Sent").Wait(); err != nil {
+	if _, err := f.ben.Copy(imap.SeqSetNum(2), "Sent").Wait(); err != nil {
 		t.Errorf("COPY with room again: %v", err)
 	}
-	acknowledged = append(acknowledged, "INBOX later", "Archive later", "Sent large-2")
-	kept := b.wantKept(t, acknowledged)
-	b.stop()
-	again := run(t, b.dir)
-	if after := again.wantKept(t, acknowledged); !maps.Equal(kept, after) {
-		t.Errorf("before the restart\n%v\nafter it\n%v", kept, after)
-	}
-	again.wantNoLeftovers(t)
+	f.acknowledged = append(f.acknowledged, "INBOX later", "Archive later", "Sent large-2")
 }
 
 // dyingDisk is a file system that turns read-only when die is called, as ext4 does on a flash card that fails; reborn unmounts, repairs
