@@ -78,7 +78,7 @@ func drawBox(t *rapid.T, label string) string { return rapid.SampledFrom(modelBo
 func (md *model) drawUIDs(t *rapid.T, box string) []UID {
 	have := slices.Sorted(maps.Keys(md.boxes[box]))
 	if len(have) == 0 {
-		t.Skip("the mailbox is empty")
+		t.Skip("the mailbox is empty") // rapid draws another action
 	}
 	uids := rapid.SliceOfNDistinct(rapid.SampledFrom(have), 1, min(4, len(have)), rapid.ID[UID]).Draw(t, "uids")
 	slices.Sort(uids)
@@ -254,7 +254,7 @@ func (md *model) find(t *rapid.T, box string, file string) *letter {
 		}
 	}
 	if len(found) != 1 {
-		t.Skip("copies look the same")
+		t.Skip("copies look the same") // rapid draws another action
 	}
 	return found[0]
 }
@@ -280,7 +280,7 @@ func (md *model) OthersFlag(t *rapid.T) {
 	box := drawBox(t, "box")
 	files := md.files(t, box)
 	if len(files) == 0 {
-		t.Skip("the mailbox is empty")
+		t.Skip("the mailbox is empty") // rapid draws another action
 	}
 	file := rapid.SampledFrom(files).Draw(t, "file")
 	l := md.find(t, box, file)
@@ -301,7 +301,7 @@ func (md *model) OthersRemove(t *rapid.T) {
 	box := drawBox(t, "box")
 	files := md.files(t, box)
 	if len(files) == 0 {
-		t.Skip("the mailbox is empty")
+		t.Skip("the mailbox is empty") // rapid draws another action
 	}
 	file := rapid.SampledFrom(files).Draw(t, "file")
 	l := md.find(t, box, file)

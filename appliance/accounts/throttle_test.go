@@ -147,11 +147,11 @@ func TestStrikesFade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := millersAccounts(t)
 		guessWrong(t, a, "ann", abroad, 12)
-		time.Sleep(5 * fade)
+		time.Sleep(5 * fade) // the bubble's time, not ours
 		if d, _ := timed(t, a, "ann", "yet another", abroad); d == 0 || d > slowest {
 			t.Errorf("soon after: %v", d)
 		}
-		time.Sleep(maxStrikes * fade)
+		time.Sleep(maxStrikes * fade) // the bubble's time, not ours
 		if got := guessWrong(t, a, "ann", abroad, 1); got[0] != 0 {
 			t.Errorf("much later: %v", got)
 		}
@@ -298,7 +298,7 @@ func TestProvenPasswords(t *testing.T) {
 		if err := quickly(); err != nil {
 			t.Errorf("right a moment ago: %v", err)
 		}
-		time.Sleep(provenFor)
+		time.Sleep(provenFor) // the bubble's time, not ours
 		if err := quickly(); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("right long ago: %v", err)
 		}

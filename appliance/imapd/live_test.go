@@ -107,7 +107,7 @@ func TestTimeouts(t *testing.T) {
 					if _, err := p.conn.Write([]byte("x")); err != nil {
 						return
 					}
-					time.Sleep(time.Second)
+					time.Sleep(time.Second) // the bubble's time, not ours
 				}
 			}()
 			p.want("* BYE signing in took too long")
@@ -127,7 +127,7 @@ func TestTimeouts(t *testing.T) {
 			for range 3 {
 				p.send("a IDLE")
 				p.want("+ idling")
-				time.Sleep(29 * time.Minute)
+				time.Sleep(29 * time.Minute) // the bubble's time, not ours
 				p.send("DONE")
 				p.want("a OK")
 			}
@@ -149,7 +149,7 @@ func TestIdleAtOnce(t *testing.T) {
 		p.signIn()
 		p.send("a SELECT INBOX", "b IDLE")
 		p.until("+ idling")
-		time.Sleep(20 * time.Minute)
+		time.Sleep(20 * time.Minute) // the bubble's time, not ours
 		start := time.Now()
 		f.deliver("INBOX", messageFile(t, "simple.eml"), time.Time{})
 		p.want("* 1 EXISTS")
