@@ -12,8 +12,8 @@
 // # How a configuration is applied
 //
 // There is one path, Update, for the set-up page, the control socket, SIGHUP and the start itself: a restart is the application of
-// the saved configuration. Update changes a copy, checks it whole, prepares what is new (people's mailboxes, certificates,
-// listeners), saves it, and only then swaps it in and drains what it replaces. A failure before the swap leaves everything as it was;
+// the saved configuration. Update changes a copy, checks it whole, prepares what is new (people's mailboxes, listeners,
+// the certificate), saves it, and only then swaps it in and drains what it replaces. A failure before the swap leaves everything as it was;
 // the mailboxes of people who were to be added may remain, empty and unknown to anybody.
 //
 // Without a configuration only the web UI runs, with a certificate made for the moment, and waits to be told whose letterbox it is.

@@ -287,6 +287,9 @@ func TestSetUpWithPortTaken(t *testing.T) {
 	if got := b.Status().Serving; len(got) != 2 {
 		t.Errorf("served are %v, want the web pages alone", got)
 	}
+	if got := b.Certificates().Served; got != w.trust {
+		t.Errorf("the page now presents %s, and the console said %s", got, w.trust)
+	}
 
 	other.Close()
 	if status, page := w.apply(); status != http.StatusOK || !strings.Contains(page, "Your letterbox is ready") {

@@ -76,7 +76,7 @@ func (a *Appliance) adopt(ctx context.Context, c config.Config, save bool) error
 }
 
 // apply prepares what next wants, saves, and swaps it in. save may be nil. The caller holds updating.
-func (a *Appliance) apply(ctx context.Context, next state, save func() error) (err error) {
+func (a *Appliance) apply(ctx context.Context, next state, save func() error) error {
 	before := *a.state.Load()
 	newcomers := joined(before, next)
 	if next.configured {
@@ -85,16 +85,6 @@ func (a *Appliance) apply(ctx context.Context, next state, save func() error) (e
 				return fmt.Errorf("making the mailbox of %s: %w", p.Name, err)
 			}
 		}
-		if err := a.certify(next.config); err != nil {
-			return err
-		}
-		defer func() {
-			if err != nil && before.configured {
-				if back := a.certify(before.config); back != nil {
-					a.log.Error("the certificate covers other names than the household's", "err", back)
-				}
-			}
-		}()
 	}
 	var wanted map[seat]settings
 	if a.services.open {
@@ -104,11 +94,9 @@ func (a *Appliance) apply(ctx context.Context, next state, save func() error) (e
 	if err != nil {
 		return err
 	}
-	if save != nil {
-		if err := save(); err != nil {
-			a.services.abandon(ready, a.build, a.log)
-			return err
-		}
+	if err := a.commit(before, next, save); err != nil {
+		a.services.abandon(ready, a.build, a.log)
+		return err
 	}
 
 	a.state.Store(&next)
@@ -119,6 +107,26 @@ func (a *Appliance) apply(ctx context.Context, next state, save func() error) (e
 	a.farewell(before, next)
 	a.welcome(ctx, next.config, newcomers)
 	return nil
+}
+
+// commit makes the certificate fit next and saves. It comes last of all that can fail: what the set-up page presents stays the same
+// until the household is there.
+func (a *Appliance) commit(before, next state, save func() error) error {
+	if next.configured {
+		if err := a.certify(next.config); err != nil {
+			return err
+		}
+	}
+	if save == nil {
+		return nil
+	}
+	err := save()
+	if err != nil && before.configured {
+		if back := a.certify(before.config); back != nil {
+			a.log.Error("the certificate covers other names than the household's", "err", back)
+		}
+	}
+	return err
 }
 
 // joined lists the people that next has and before has not. The people of a configuration that was there at the start have
