@@ -168,8 +168,14 @@ func (n *notifier) mailboxes() []*Mailbox {
 }
 
 // Run notices what other programs do in open mailboxes and wakes their
-// watchers, until ctx ends. Without it, that is noticed when a mailbox is opened.
+// watchers, and does the caretaker's jobs, until ctx ends. Without it, changes
+// are noticed when a mailbox is opened, and jobs wait.
 func (s *Store) Run(ctx context.Context) error {
+	var caring sync.WaitGroup
+	defer caring.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	caring.Go(func() { s.care.run(ctx) })
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		s.log.Warn("the system does not tell of changed files, looking every second instead", "err", err)

@@ -42,6 +42,7 @@ type Store struct {
 	ids      atomic.Uint64 // of mailboxes
 	idle     idleList
 	notifier *notifier
+	care     *caretaker
 
 	making sync.Mutex // held while an account is made or removed
 
@@ -71,6 +72,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{dir: mail, log: o.Log, clock: newClock(o.Now), step: o.step, lock: lock, accounts: map[string]*Account{}}
 	s.idle.s = s
 	s.notifier = newNotifier(s)
+	s.care = newCaretaker(s)
 	if err := s.prepare(dir); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
