@@ -274,4 +274,5 @@ func (m *Mailbox) indexTransfer(ts []transfer, modseq uint64, saved time.Time) {
 	m.mu.Unlock()
 	m.flush()
 	m.wake()
+	m.askReadAhead(recs[0].UID - 1)
 }

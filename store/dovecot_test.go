@@ -8,14 +8,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"letterbox/store/maildir/dovecottest"
@@ -178,16 +176,4 @@ func parseFetch(t *testing.T, out string) map[UID]int {
 		}
 	}
 	return found
-}
-
-// asNobody runs the test as nobody: Dovecot refuses root's mail, and we make ours
-// for its owner only.
-func asNobody(t *testing.T) {
-	t.Helper()
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
-	cmd.Dir = os.TempDir()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 }

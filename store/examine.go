@@ -12,11 +12,11 @@ import (
 	"letterbox/store/message"
 )
 
-// examine makes the record of a file that was found. Where the file's name or
-// its line in dovecot-uidlist tells the sizes, the file itself is only looked at
-// when somebody wants to know more. Errors wrap fs.ErrNotExist when it is gone,
-// errNoMessage when it is none. One that cannot be read is a message all the
-// same, and one that the index has no room for.
+// examine makes the record of a file that was found. The file itself is only
+// read later, by readAhead or by who wants to know more: also where neither
+// its name nor its line in dovecot-uidlist tells its size on the wire. Errors
+// wrap fs.ErrNotExist when it is gone, errNoMessage when it is none. One that
+// cannot be read is a message all the same, and one that the index has no room for.
 func (m *Mailbox) examine(e maildir.Entry, line listed, guid string) (index.Record, error) {
 	r := index.Record{UID: line.uid, Saved: line.saved, Hash: index.Hash(e.Name.Base)}
 	fi, err := m.folder.Stat(e.Ref())
@@ -38,25 +38,13 @@ func (m *Mailbox) examine(e maildir.Entry, line listed, guid string) (index.Reco
 	if sizes.Virtual < 0 {
 		sizes.Virtual = line.virtual
 	}
-	switch {
-	case sizes.Virtual >= fi.Size() && sizes.Virtual <= 2*fi.Size() && (sizes.Physical < 0 || sizes.Physical == fi.Size()):
+	r.SetSize(fi.Size())
+	if sizes.Virtual >= fi.Size() && sizes.Virtual <= 2*fi.Size() && (sizes.Physical < 0 || sizes.Physical == fi.Size()) {
 		r.SetSize(sizes.Virtual)
 		r.Bits |= index.Sized
 		if sizes.Virtual == fi.Size() {
 			r.Bits |= index.CRLF
 		}
-	default:
-		s, err := m.read(e)
-		if errors.Is(err, fs.ErrNotExist) {
-			return r, err
-		}
-		if err != nil {
-			m.a.s.log.Warn("a message cannot be read", "person", m.a.person, "mailbox", m.name, "file", e.File, "err", err)
-			r.SetSize(fi.Size())
-			break
-		}
-		entry[index.Structure] = s.AppendBinary(nil)
-		describe(&r, s)
 	}
 	m.appendData(&r, &entry)
 	return r, nil
@@ -64,16 +52,6 @@ func (m *Mailbox) examine(e maildir.Entry, line listed, guid string) (index.Reco
 
 // errNoMessage says that a directory entry among the messages is none.
 var errNoMessage = errors.New("it is not a message")
-
-// read takes the file of a message apart.
-func (m *Mailbox) read(e maildir.Entry) (*message.Structure, error) {
-	f, err := m.folder.Open(e.Ref())
-	if err != nil {
-		return nil, err
-	}
-	s, err := m.a.s.parseFile(f)
-	return s, errors.Join(err, f.Close())
-}
 
 // describe notes in r what parsing found.
 func describe(r *index.Record, s *message.Structure) {

@@ -35,6 +35,7 @@ type Mailbox struct {
 	complete bool         // while loading: the index is as it was closed in order
 	doubt    map[uint32]bool
 	extra    maildir.FolderFile
+	ahead    uint32 // readAhead has looked at the messages up to this UID
 
 	mu      sync.RWMutex // guards what follows; never held while the disk is written
 	name    string       // written under a.mu too
@@ -50,7 +51,7 @@ type Meta struct {
 	UID          UID
 	Flags        Flags
 	ModSeq       ModSeq
-	Size         int64 // wire form, octets
+	Size         int64 // wire form, octets; -1: not known yet, Mailbox.Size finds out
 	InternalDate int64 // Unix seconds
 	SaveDate     int64 // Unix seconds; 0: not known
 }
@@ -64,14 +65,27 @@ type Status struct {
 	Unseen        int
 	Deleted       int
 	FirstUnseen   UID   // 0: none
-	Size          int64 // of all messages, wire form, octets
-	DeletedSize   int64 // of those with \Deleted
+	Size          int64 // of all messages, wire form, octets; at most so much while sizes are not known
+	DeletedSize   int64 // of those with \Deleted, likewise
 	MailboxID     string
 }
 
 func metaOf(r *index.Record) Meta {
-	return Meta{UID: UID(r.UID), Flags: Flags(r.Flags), ModSeq: ModSeq(r.ModSeq), Size: r.Size(),
+	meta := Meta{UID: UID(r.UID), Flags: Flags(r.Flags), ModSeq: ModSeq(r.ModSeq), Size: r.Size(),
 		InternalDate: r.Date(), SaveDate: int64(r.Saved)}
+	if r.Bits&index.Sized == 0 {
+		meta.Size = -1
+	}
+	return meta
+}
+
+// sizeAtMost returns the size of a message on the wire, or where only that of its
+// file is known, what it can be at most: a file of nothing but line ends doubles.
+func sizeAtMost(r *index.Record) int64 {
+	if r.Bits&index.Sized == 0 {
+		return 2 * r.Size()
+	}
+	return r.Size()
 }
 
 // Name returns the mailbox's name in UTF-8, levels separated by "/".
@@ -129,7 +143,7 @@ func (m *Mailbox) Status() Status {
 		Messages: len(m.x.Records), MailboxID: m.x.MailboxID}
 	for i := range m.x.Records {
 		r := &m.x.Records[i]
-		st.Size += r.Size()
+		st.Size += sizeAtMost(r)
 		if !Flags(r.Flags).Has(Seen) {
 			if st.Unseen++; st.Unseen == 1 {
 				st.FirstUnseen = UID(r.UID)
@@ -137,7 +151,7 @@ func (m *Mailbox) Status() Status {
 		}
 		if Flags(r.Flags).Has(Deleted) {
 			st.Deleted++
-			st.DeletedSize += r.Size()
+			st.DeletedSize += sizeAtMost(r)
 		}
 	}
 	return st
@@ -302,6 +316,7 @@ func (m *Mailbox) loadOnce() error {
 	}
 	m.loaded = true
 	m.a.s.notifier.addMailbox(m)
+	m.askReadAhead(0)
 	return nil
 }
 

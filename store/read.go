@@ -90,37 +90,76 @@ func (m *Mailbox) appendStored(dst []byte, uid UID) ([]byte, error) {
 	return s.AppendBinary(dst), nil
 }
 
+// A reading is what one reading of a message's file has found.
+type reading struct {
+	uid       UID
+	structure *message.Structure
+}
+
 // parse takes a message apart and keeps what was found, if that is possible.
 func (m *Mailbox) parse(uid UID) (*message.Structure, error) {
-	f, err := m.openFile(uid)
+	r, err := m.readMessage(uid)
 	if err != nil {
 		return nil, err
 	}
-	s, err := m.a.s.parseFile(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("reading message %d in %s: %w", uid, m.Name(), err)
-	}
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
-	return s, m.keepParsed(uid, s)
+	if err := m.keepReading(r); err != nil {
+		return nil, err
+	}
+	m.flush()
+	return r.structure, nil
 }
 
-// keepParsed takes what parsing found into the index. The caller holds writeMu.
-func (m *Mailbox) keepParsed(uid UID, s *message.Structure) error {
-	r, err := m.record(uid)
+// readMessage reads the file of a message, once, for all that the caches want to know of it.
+func (m *Mailbox) readMessage(uid UID) (r reading, err error) {
+	f, err := m.openFile(uid)
+	if err != nil {
+		return r, err
+	}
+	r = reading{uid: uid}
+	r.structure, err = m.a.s.parseFile(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return r, fmt.Errorf("reading message %d in %s: %w", uid, m.Name(), err)
+	}
+	return r, nil
+}
+
+// keepReading takes what was read into the index; the caller flushes it.
+// ErrExpunged: the message went meanwhile. The caller holds writeMu.
+func (m *Mailbox) keepReading(found reading) error {
+	r, err := m.record(found.uid)
 	if err != nil {
 		return err
 	}
-	describe(&r, s)
-	if err := m.storeParsed(&r, s); err != nil {
+	describe(&r, found.structure)
+	if err := m.storeParsed(&r, found.structure); err != nil {
 		m.a.s.log.Warn("writing the index", "person", m.a.person, "mailbox", m.name, "err", err)
 		r.Bits &^= index.Parsed
 	}
 	m.mu.Lock()
 	m.x.Put(r)
 	m.mu.Unlock()
-	m.flush()
 	return nil
+}
+
+// Size returns the size of a message whose Meta does not tell it, by reading the
+// message: in octets, wire form. Of one that cannot be read it is the size of
+// its file. ErrExpunged: it is gone.
+func (m *Mailbox) Size(uid UID) (int64, error) {
+	r, err := m.record(uid)
+	if err != nil || r.Bits&index.Sized != 0 {
+		return r.Size(), err
+	}
+	s, err := m.parse(uid)
+	switch {
+	case err == nil:
+		return s.Size, nil
+	case errors.Is(err, ErrExpunged), m.usable() != nil:
+		return 0, err
+	}
+	m.a.s.log.Warn("a message cannot be read", "person", m.a.person, "mailbox", m.Name(), "err", err)
+	return r.Size(), nil
 }
 
 func (m *Mailbox) storeParsed(r *index.Record, s *message.Structure) error {

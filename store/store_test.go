@@ -5,7 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -212,5 +215,17 @@ func TestAppend(t *testing.T) {
 	}
 	if got := content(t, m, 2); got != "Subject: lf\r\n\r\nbare\r\nlines" {
 		t.Errorf("message is %q", got)
+	}
+}
+
+// asNobody runs the test as nobody, whom unlike root files can be kept from, and whose mail Dovecot
+// does not refuse.
+func asNobody(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$")
+	cmd.Dir = os.TempDir()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
 }

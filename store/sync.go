@@ -364,6 +364,9 @@ func (s *scan) publish(uidNext uint32) error {
 	m.x.Reserve(uidNext)
 	m.mu.Unlock()
 	m.wake()
+	if m.loaded && len(s.found) > 0 {
+		m.askReadAhead(s.found[0].UID - 1)
+	}
 	return nil
 }
 

@@ -291,6 +291,11 @@ func (j *fetchJob) item(item imapwire.FetchItem, m *store.Meta) (err error) {
 		b = append(b, "INTERNALDATE "...)
 		b = imapwire.AppendDateTime(b, time.Unix(m.InternalDate, 0).UTC())
 	case imapwire.FetchSize:
+		if m.Size < 0 {
+			if m.Size, err = box.Size(m.UID); err != nil {
+				return err
+			}
+		}
 		b = append(b, "RFC822.SIZE "...)
 		b = strconv.AppendInt(b, m.Size, 10)
 	case imapwire.FetchModSeq:

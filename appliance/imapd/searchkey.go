@@ -106,6 +106,10 @@ func (s *searchCompiler) compile(k *imapwire.SearchKey) test {
 		return test{needsText, func(m *candidate) (bool, error) { return m.textHas(n) }}
 	case imapwire.SearchSentBefore, imapwire.SearchSentOn, imapwire.SearchSentSince:
 		return compileSent(k)
+	case imapwire.SearchLarger:
+		return compileSize(func(size int64) bool { return size > k.Number })
+	case imapwire.SearchSmaller:
+		return compileSize(func(size int64) bool { return size < k.Number })
 	}
 	match := s.compileIndexed(k)
 	return test{needsIndex, func(m *candidate) (bool, error) { return match(m), nil }}
@@ -170,10 +174,6 @@ func (s *searchCompiler) compileIndexed(k *imapwire.SearchKey) func(*candidate) 
 		return func(m *candidate) bool { return m.meta.InternalDate >= day && m.meta.InternalDate < day+86400 }
 	case imapwire.SearchSince:
 		return func(m *candidate) bool { return m.meta.InternalDate >= day }
-	case imapwire.SearchLarger:
-		return func(m *candidate) bool { return m.meta.Size > k.Number }
-	case imapwire.SearchSmaller:
-		return func(m *candidate) bool { return m.meta.Size < k.Number }
 	case imapwire.SearchOlder: // RFC 5032, 2
 		return func(m *candidate) bool { return m.meta.InternalDate <= s.now.Unix()-k.Number }
 	case imapwire.SearchYounger:
@@ -198,6 +198,14 @@ func (s *searchCompiler) flag(name string) store.Flags {
 		return 0
 	}
 	return store.Keyword(i)
+}
+
+// compileSize makes a test of the size, which the index nearly always has.
+func compileSize(fits func(size int64) bool) test {
+	return test{needsIndex, func(m *candidate) (bool, error) {
+		size, err := m.size()
+		return err == nil && fits(size), err
+	}}
 }
 
 // compileSent makes the tests of the Date field. RFC 9051, 6.4.4: the day is

@@ -38,6 +38,17 @@ func (m *candidate) release() {
 	}
 }
 
+func (m *candidate) size() (int64, error) {
+	if m.meta.Size < 0 {
+		size, err := m.c.view.box.Size(m.meta.UID)
+		if err != nil {
+			return 0, err
+		}
+		m.meta.Size = size
+	}
+	return m.meta.Size, nil
+}
+
 func (m *candidate) envelope() (*message.Envelope, error) {
 	if m.env != nil {
 		return m.env, nil

@@ -175,6 +175,10 @@ func (x *Index) Flush() error {
 	return nil
 }
 
+// Kept reports whether what is noted lasts: false where the index goes on in
+// memory only.
+func (x *Index) Kept() bool { return !x.file.broken }
+
 // fail gives the files up: half an index must not be taken for a whole one.
 func (x *Index) fail(err error) error {
 	x.file.broken = true
