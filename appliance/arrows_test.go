@@ -51,7 +51,7 @@ var owners = map[string][]string{
 	"golang.org/x/net":               {"appliance/mailaddr"},
 	"golang.org/x/sys":               {"store/maildir"},
 	"golang.org/x/term":              {"cmd/letterbox"},
-	"golang.org/x/text":              {"appliance/accounts", "appliance/imapd", "appliance/mailaddr", "store/maildir", "store/message"},
+	"golang.org/x/text":              {"appliance/accounts", "appliance/mailaddr", "store/maildir", "store/message"},
 }
 
 type goPackage struct {

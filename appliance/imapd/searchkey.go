@@ -99,10 +99,10 @@ func (s *searchCompiler) compile(k *imapwire.SearchKey) test {
 	case imapwire.SearchHeader:
 		return compileHeader(k.Field, k.Text)
 	case imapwire.SearchBody:
-		n := newNeedle(k.Text)
+		n := message.NewNeedle(k.Text)
 		return test{needsText, func(m *candidate) (bool, error) { return m.bodyHas(n) }}
 	case imapwire.SearchText:
-		n := newNeedle(k.Text)
+		n := message.NewNeedle(k.Text)
 		return test{needsText, func(m *candidate) (bool, error) { return m.textHas(n) }}
 	case imapwire.SearchSentBefore, imapwire.SearchSentOn, imapwire.SearchSentSince:
 		return compileSent(k)
@@ -236,14 +236,14 @@ func compileSent(k *imapwire.SearchKey) test {
 // compileHeader makes the test of a header field, from the cached ENVELOPE
 // where that has the field.
 func compileHeader(field, text string) test {
-	n := newNeedle(text)
+	n := message.NewNeedle(text)
 	if get, ok := envelopeText[field]; ok && text != "" {
 		return test{needsEnvelope, func(m *candidate) (bool, error) {
 			env, err := m.envelope()
 			if err != nil {
 				return false, err
 			}
-			return n.in(get(env)), nil
+			return n.In(get(env)), nil
 		}}
 	}
 	return test{needsHeader, func(m *candidate) (bool, error) { return m.headerHas(field, n) }}

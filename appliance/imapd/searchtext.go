@@ -1,13 +1,7 @@
 package imapd
 
 import (
-	"bytes"
-	"io"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/unicode/norm"
 
 	"letterbox/store"
 	"letterbox/store/message"
@@ -80,7 +74,7 @@ func (m *candidate) open() (*openMessage, error) {
 }
 
 // headerHas reports whether a field of that name, in lower case, holds n.
-func (m *candidate) headerHas(field string, n *needle) (bool, error) {
+func (m *candidate) headerHas(field string, n *message.Needle) (bool, error) {
 	f, err := m.open()
 	if err != nil {
 		return false, err
@@ -88,14 +82,14 @@ func (m *candidate) headerHas(field string, n *needle) (bool, error) {
 	found := false
 	r := f.structure.Parts[0].Header
 	err = message.ScanHeader(f.Section(r.Offset, r.Len), func(name string, value []byte) bool {
-		found = strings.EqualFold(name, field) && n.in(message.DecodeHeaderText(value))
+		found = strings.EqualFold(name, field) && n.In(message.DecodeHeaderText(value))
 		return !found
 	})
 	return found, err
 }
 
 // textHas reports whether the header or the body holds n.
-func (m *candidate) textHas(n *needle) (bool, error) {
+func (m *candidate) textHas(n *message.Needle) (bool, error) {
 	f, err := m.open()
 	if err != nil {
 		return false, err
@@ -109,7 +103,7 @@ func (m *candidate) textHas(n *needle) (bool, error) {
 // bodyHas reports whether the body holds n: the text parts, decoded, and the
 // headers of parts and of messages inside. Text in an unknown encoding is
 // searched as it is.
-func (m *candidate) bodyHas(n *needle) (bool, error) {
+func (m *candidate) bodyHas(n *message.Needle) (bool, error) {
 	f, err := m.open()
 	if err != nil {
 		return false, err
@@ -121,7 +115,7 @@ func (m *candidate) bodyHas(n *needle) (bool, error) {
 			}
 		}
 		if p := &f.structure.Parts[i]; p.First == 0 && (p.Type == "TEXT" || p.Type == "") {
-			found, err := n.inReader(message.NewTextReader(f.Section(p.Body.Offset, p.Body.Len), p.Encoding, p.Charset))
+			found, err := n.InReader(message.NewTextReader(f.Section(p.Body.Offset, p.Body.Len), p.Encoding, p.Charset))
 			if found || err != nil {
 				return found, err
 			}
@@ -135,106 +129,11 @@ func (m *candidate) bodyHas(n *needle) (bool, error) {
 
 // anyField reports whether a header field of a part holds n, in its name or
 // its value.
-func (f *openMessage) anyField(part int, n *needle) (found bool, err error) {
+func (f *openMessage) anyField(part int, n *message.Needle) (found bool, err error) {
 	r := f.structure.Parts[part].Header
 	err = message.ScanHeader(f.Section(r.Offset, r.Len), func(name string, value []byte) bool {
-		found = n.in(name + ": " + message.DecodeHeaderText(value))
+		found = n.In(name + ": " + message.DecodeHeaderText(value))
 		return !found
 	})
 	return found, err
 }
-
-// A needle is a string that is looked for without regard to case, in
-// any script, and however accented letters are composed (RFC 5051).
-type needle struct{ folded []byte }
-
-func newNeedle(s string) *needle { return &needle{appendFolded(nil, []byte(s))} }
-
-// in reports whether s holds the needle.
-func (n *needle) in(s string) bool {
-	box := outputPool.Get().(*[]byte)
-	defer outputPool.Put(box)
-	if len(s) <= spillAt/2 {
-		return bytes.Contains(appendFolded((*box)[:0], []byte(s)), n.folded)
-	}
-	return bytes.Contains(appendFolded(nil, []byte(s)), n.folded)
-}
-
-// inReader reports whether UTF-8 text holds the needle, keeping a bounded
-// part of the text.
-func (n *needle) inReader(r io.Reader) (bool, error) {
-	if len(n.folded) == 0 {
-		return true, nil
-	}
-	rawBox, foldBox := outputPool.Get().(*[]byte), outputPool.Get().(*[]byte)
-	defer outputPool.Put(rawBox)
-	defer outputPool.Put(foldBox)
-	raw := (*rawBox)[:4<<10]
-	folded := (*foldBox)[:0]
-	rest := 0 // octets of an unfinished rune at the start of raw
-	for {
-		got, err := r.Read(raw[rest:])
-		text := raw[:rest+got]
-		whole := len(text)
-		if err == nil {
-			whole -= unfinished(text)
-		}
-		folded = appendFolded(folded, text[:whole])
-		if bytes.Contains(folded, n.folded) {
-			return true, nil
-		}
-		keep := min(len(folded), len(n.folded)-1)
-		folded = append(folded[:0], folded[len(folded)-keep:]...)
-		rest = copy(raw, text[whole:])
-		if err == io.EOF {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-	}
-}
-
-// unfinished is how many octets at the end of b begin a rune that is not all
-// there.
-func unfinished(b []byte) int {
-	for n := 1; n < utf8.UTFMax && n <= len(b); n++ {
-		if tail := b[len(b)-n:]; utf8.RuneStart(tail[0]) {
-			if utf8.FullRune(tail) {
-				return 0
-			}
-			return n
-		}
-	}
-	return 0
-}
-
-// appendFolded appends UTF-8 text with its differences of case and of
-// composition taken away.
-func appendFolded(dst, text []byte) []byte {
-	for len(text) > 0 {
-		if b := text[0]; b < utf8.RuneSelf {
-			if 'A' <= b && b <= 'Z' {
-				b += 'a' - 'A'
-			}
-			dst = append(dst, b)
-			text = text[1:]
-			continue
-		}
-		p := norm.NFKD.Properties(text)
-		r, size := utf8.DecodeRune(text)
-		if d := p.Decomposition(); d != nil && size == p.Size() {
-			for len(d) > 0 {
-				r, n := utf8.DecodeRune(d)
-				dst = utf8.AppendRune(dst, foldRune(r))
-				d = d[n:]
-			}
-		} else {
-			dst = utf8.AppendRune(dst, foldRune(r))
-		}
-		text = text[size:]
-	}
-	return dst
-}
-
-func foldRune(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }

@@ -1,4 +1,4 @@
-package imapd
+package message
 
 import (
 	"strings"
@@ -26,13 +26,13 @@ func TestNeedle(t *testing.T) {
 		{strings.Repeat("na", 10000), "nb", false},
 	}
 	for _, tt := range tests {
-		n := newNeedle(tt.needle)
-		if got := n.in(tt.text); got != tt.want {
+		n := NewNeedle(tt.needle)
+		if got := n.In(tt.text); got != tt.want {
 			t.Errorf("%.20q in %.20q: %v", tt.needle, tt.text, got)
 		}
 		for name, r := range map[string]func() (bool, error){
-			"at once":        func() (bool, error) { return n.inReader(strings.NewReader(tt.text)) },
-			"octet by octet": func() (bool, error) { return n.inReader(iotest.OneByteReader(strings.NewReader(tt.text))) },
+			"at once":        func() (bool, error) { return n.InReader(strings.NewReader(tt.text)) },
+			"octet by octet": func() (bool, error) { return n.InReader(iotest.OneByteReader(strings.NewReader(tt.text))) },
 		} {
 			if got, err := r(); err != nil || got != tt.want {
 				t.Errorf("%.20q in %.20q, %s: %v, %v", tt.needle, tt.text, name, got, err)
@@ -45,9 +45,9 @@ func FuzzNeedle(f *testing.F) {
 	f.Add("Grüße aus Zürich", "ZÜR")
 	f.Add("\xc3", "\xbc")
 	f.Fuzz(func(t *testing.T, text, what string) {
-		n := newNeedle(what)
-		got, err := n.inReader(iotest.HalfReader(strings.NewReader(text)))
-		if want := n.in(text); err != nil || got != want {
+		n := NewNeedle(what)
+		got, err := n.InReader(iotest.HalfReader(strings.NewReader(text)))
+		if want := n.In(text); err != nil || got != want {
 			t.Fatalf("in pieces %v, %v; at once %v", got, err, want)
 		}
 	})
