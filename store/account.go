@@ -28,7 +28,10 @@ type Account struct {
 
 // Watch wakes ch after every change of the list of mailboxes and of any mailbox
 // of this account. The channel needs room for one signal; none is waited for.
-func (a *Account) Watch(ch chan<- struct{}) (stop func()) { return a.watchers.add(ch) }
+func (a *Account) Watch(ch chan<- struct{}) (stop func()) {
+	defer a.s.notifier.poke() // where the system does not tell of changes, somebody has to look now
+	return a.watchers.add(ch)
+}
 
 // Open opens a mailbox; ErrNoMailbox if there is none that can be selected.
 // What other programs did to its files is taken in before Open returns. Every

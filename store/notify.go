@@ -5,9 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +22,10 @@ import (
 // only while such mailboxes are open.
 const pollInterval = time.Second
 
+// noticeDelay is how long notices that do not tell enough wait for others: a file
+// is renamed by two of them. After it the folder is read.
+const noticeDelay = 50 * time.Millisecond
+
 // maxNotices is how many changed names are looked at one by one; more of them
 // are found quicker by reading the directory.
 const maxNotices = 64
@@ -32,70 +36,121 @@ type notifier struct {
 	s       *Store
 	changed chan struct{} // wakes run: there may be something to look at
 
-	mu       sync.Mutex // guards what follows
-	w        *fsnotify.Watcher
-	open     map[string]*Mailbox // by the path of cur/ and of new/
-	paths    map[*Mailbox]string
-	unseen   map[*Mailbox]bool   // those of paths of which the system does not tell
-	accounts map[string]*Account // by the path of the root
+	mu        sync.Mutex // guards what follows
+	w         *fsnotify.Watcher
+	open      map[string]*Mailbox // by the path of cur/ and of new/
+	mailboxes map[*Mailbox]*watched
+	roots     map[string]*Account // by the path of the root
+	accounts  map[*Account]*watched
+	unborn    map[string]*Account // directories that will be folders, by path: there is no cur/ yet
 }
 
+// watched is what a notifier knows of something that it watches.
+type watched struct {
+	path  string
+	told  bool      // the system tells of changes
+	since time.Time // since when it does
+	stamp time.Time // of an account's root that the system does not tell of: its time when it was looked at
+}
+
+// maxUnborn bounds the directories that are watched because they may become folders.
+const maxUnborn = 64
+
 func newNotifier(s *Store) *notifier {
-	return &notifier{s: s, changed: make(chan struct{}, 1), open: map[string]*Mailbox{}, paths: map[*Mailbox]string{}, unseen: map[*Mailbox]bool{}, accounts: map[string]*Account{}}
+	return &notifier{s: s, changed: make(chan struct{}, 1), open: map[string]*Mailbox{}, mailboxes: map[*Mailbox]*watched{},
+		roots: map[string]*Account{}, accounts: map[*Account]*watched{}, unborn: map[string]*Account{}}
 }
 
 func (n *notifier) addMailbox(m *Mailbox) {
-	path := m.dir().Path()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.paths[m] = path
-	n.watchMailbox(m, path)
+	w := &watched{path: m.dir().Path()}
+	n.mailboxes[m] = w
+	n.watchMailbox(m, w)
 	n.poke()
 }
 
 func (n *notifier) removeMailbox(m *Mailbox) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	path, ok := n.paths[m]
-	if !ok {
+	w := n.mailboxes[m]
+	if w == nil {
 		return
 	}
-	delete(n.paths, m)
-	delete(n.unseen, m)
+	delete(n.mailboxes, m)
 	for _, sub := range []string{"cur", "new"} {
-		if p := filepath.Join(path, sub); n.open[p] == m {
+		if p := filepath.Join(w.path, sub); n.open[p] == m {
 			delete(n.open, p)
 			n.unwatch(p)
 		}
 	}
 }
 
+// tellsSince returns since when the system tells of every change of a mailbox;
+// not ok if it does not.
+func (n *notifier) tellsSince(m *Mailbox) (t time.Time, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	w := n.mailboxes[m]
+	if w == nil || !w.told {
+		return t, false
+	}
+	return w.since, true
+}
+
 func (n *notifier) addAccount(a *Account) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.accounts[a.root.Path()] = a
-	n.watch(a.root.Path())
+	w := &watched{path: a.root.Path()}
+	n.accounts[a], n.roots[w.path] = w, a
+	n.watchAccount(w)
 }
 
 func (n *notifier) removeAccount(a *Account) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.accounts[a.root.Path()] == a {
-		delete(n.accounts, a.root.Path())
-		n.unwatch(a.root.Path())
+	w := n.accounts[a]
+	if w == nil {
+		return
+	}
+	delete(n.accounts, a)
+	if n.roots[w.path] == a {
+		delete(n.roots, w.path)
+		n.unwatch(w.path)
+	}
+	for path, of := range n.unborn {
+		if of == a {
+			delete(n.unborn, path)
+			n.unwatch(path)
+		}
 	}
 }
 
 // watchMailbox tells the system to watch a mailbox. Where it does not, the mailbox
 // is looked at every second. The caller holds mu.
-func (n *notifier) watchMailbox(m *Mailbox, path string) {
+func (n *notifier) watchMailbox(m *Mailbox, w *watched) {
+	w.told = true
 	for _, sub := range []string{"cur", "new"} {
-		p := filepath.Join(path, sub)
+		p := filepath.Join(w.path, sub)
 		n.open[p] = m
-		if !n.watch(p) {
-			n.unseen[m] = true
-		}
+		w.told = n.watch(p) && w.told
 	}
+	w.since = time.Now()
+}
+
+// watchAccount does that for the list of folders. The caller holds mu.
+func (n *notifier) watchAccount(w *watched) {
+	if w.told = n.watch(w.path); !w.told {
+		w.stamp = modTime(w.path)
+	}
+}
+
+func modTime(path string) time.Time {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return fi.ModTime()
 }
 
 // watch and unwatch tell the system; the caller holds mu.
@@ -131,12 +186,12 @@ func (n *notifier) start(w *fsnotify.Watcher) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.w = w
-	clear(n.unseen)
-	for m, path := range n.paths {
-		n.watchMailbox(m, path)
+	for m, w := range n.mailboxes {
+		n.watchMailbox(m, w)
 	}
-	for path := range n.accounts {
-		n.watch(path)
+	for a, w := range n.accounts {
+		n.watchAccount(w)
+		a.watchers.wake() // for what was done before
 	}
 }
 
@@ -144,27 +199,38 @@ func (n *notifier) stop() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.w = nil
-	for m := range n.paths {
-		n.unseen[m] = true
+	clear(n.unborn)
+	for _, w := range n.mailboxes {
+		w.told = false
+	}
+	for _, w := range n.accounts {
+		w.told, w.stamp = false, modTime(w.path)
 	}
 }
 
-// blind returns the mailboxes of which the system does not tell.
-func (n *notifier) blind() []*Mailbox {
+// blind returns the mailboxes of which the system does not tell, and the accounts
+// whose list somebody watches without it.
+func (n *notifier) blind() (ms []*Mailbox, as []*Account) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Collect(maps.Keys(n.unseen))
+	for m, w := range n.mailboxes {
+		if !w.told {
+			ms = append(ms, m)
+		}
+	}
+	for a, w := range n.accounts {
+		if !w.told && a.watchers.any() {
+			as = append(as, a)
+		}
+	}
+	return ms, as
 }
 
-// mailboxes returns those that are open.
-func (n *notifier) mailboxes() []*Mailbox {
+// all returns the mailboxes that are open.
+func (n *notifier) all() []*Mailbox {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	ms := make([]*Mailbox, 0, len(n.paths))
-	for m := range n.paths {
-		ms = append(ms, m)
-	}
-	return ms
+	return slices.Collect(maps.Keys(n.mailboxes))
 }
 
 // Run notices what other programs do in open mailboxes and wakes their
@@ -189,7 +255,7 @@ func (s *Store) Run(ctx context.Context) error {
 			}
 		}()
 	}
-	s.notifier.lookAt(s.notifier.mailboxes())
+	s.notifier.lookAt(s.notifier.all(), (*Mailbox).lookByTimes)
 	return s.notifier.run(ctx, w)
 }
 
@@ -197,9 +263,13 @@ func (s *Store) Run(ctx context.Context) error {
 // open mailboxes of which there are none.
 func (n *notifier) run(ctx context.Context, w *fsnotify.Watcher) error {
 	events, errs := w.Events, w.Errors
-	var tick <-chan time.Time
+	var tick, late <-chan time.Time
+	waiting := map[*Mailbox][]notice{} // those that do not tell enough yet
 	for {
-		if tick == nil && len(n.blind()) > 0 {
+		if late == nil && len(waiting) > 0 {
+			late = time.After(noticeDelay)
+		}
+		if ms, as := n.blind(); tick == nil && len(ms)+len(as) > 0 {
 			tick = time.After(pollInterval)
 		}
 		select {
@@ -207,7 +277,13 @@ func (n *notifier) run(ctx context.Context, w *fsnotify.Watcher) error {
 			return nil
 		case <-tick:
 			tick = nil
-			n.lookAt(n.blind())
+			ms, as := n.blind()
+			n.lookAt(ms, (*Mailbox).lookByTimes)
+			n.lookAtLists(as)
+		case <-late:
+			late = nil
+			n.lookAt(slices.Collect(maps.Keys(waiting)), (*Mailbox).lookThrough)
+			clear(waiting)
 		case <-n.changed:
 		case ev, ok := <-events:
 			if !ok { // the system gave up on us
@@ -215,21 +291,39 @@ func (n *notifier) run(ctx context.Context, w *fsnotify.Watcher) error {
 				n.stop()
 				continue
 			}
-			n.take(events, ev)
+			n.take(events, ev, waiting)
 		case err, ok := <-errs:
 			if !ok {
 				errs = nil
 				continue
 			}
 			n.s.log.Debug("noticing other programs", "err", err)
-			n.lookAt(n.mailboxes()) // some events may be lost
+			n.lookAt(n.all(), (*Mailbox).lookThrough) // some events may be lost
 		}
 	}
 }
 
-func (n *notifier) lookAt(ms []*Mailbox) {
+func (n *notifier) lookAt(ms []*Mailbox, look func(*Mailbox) error) {
 	for _, m := range ms {
-		n.result(m, m.lookByTimes())
+		n.result(m, look(m))
+	}
+}
+
+// lookAtLists wakes those who watch lists of folders that have changed, by the
+// time of their directory.
+func (n *notifier) lookAtLists(as []*Account) {
+	for _, a := range as {
+		n.mu.Lock()
+		w := n.accounts[a]
+		now := modTime(a.root.Path())
+		changed := w != nil && !now.Equal(w.stamp)
+		if changed {
+			w.stamp = now
+		}
+		n.mu.Unlock()
+		if changed {
+			a.watchers.wake()
+		}
 	}
 }
 
@@ -242,9 +336,11 @@ func (n *notifier) result(m *Mailbox, err error) {
 // maxEvents is how many events are handled together.
 const maxEvents = 1024
 
-// take handles an event and those that wait behind it.
-func (n *notifier) take(events <-chan fsnotify.Event, ev fsnotify.Event) {
-	notices := map[*Mailbox][]notice{}
+// take handles an event and those that wait behind it, together with the notices
+// that are waiting.
+func (n *notifier) take(events <-chan fsnotify.Event, ev fsnotify.Event, waiting map[*Mailbox][]notice) {
+	notices := maps.Clone(waiting)
+	clear(waiting)
 	lists := map[*Account]bool{}
 	n.sort(ev, notices, lists)
 	for range maxEvents {
@@ -259,7 +355,10 @@ func (n *notifier) take(events <-chan fsnotify.Event, ev fsnotify.Event) {
 		break
 	}
 	for m, ns := range notices {
-		n.result(m, m.look(ns))
+		enough, err := m.look(ns)
+		if n.result(m, err); !enough {
+			waiting[m] = ns
+		}
 	}
 	for a := range lists {
 		a.watchers.wake()
@@ -270,6 +369,7 @@ func (n *notifier) take(events <-chan fsnotify.Event, ev fsnotify.Event) {
 type notice struct {
 	at      maildir.Ref
 	arrived bool
+	removed bool // it went for good: it got no other name
 }
 
 // sort finds out whom an event is about.
@@ -284,10 +384,35 @@ func (n *notifier) sort(ev fsnotify.Event, notices map[*Mailbox][]notice, lists 
 	if m := n.open[dir]; m != nil {
 		at := maildir.Ref{InNew: filepath.Base(dir) == "new", File: file}
 		if len(notices[m]) <= maxNotices {
-			notices[m] = append(notices[m], notice{at, ev.Has(fsnotify.Create)})
+			notices[m] = append(notices[m], notice{at, ev.Has(fsnotify.Create), ev.Has(fsnotify.Remove)})
 		}
-	} else if a := n.accounts[dir]; a != nil && strings.HasPrefix(file, ".") {
+	}
+	if a := n.roots[dir]; a != nil && (file[0] == '.' || file == "subscriptions") {
 		lists[a] = true
+		if ev.Has(fsnotify.Create) && file[0] == '.' {
+			n.awaitBirth(a, ev.Name)
+		} else if n.unborn[ev.Name] != nil {
+			delete(n.unborn, ev.Name)
+			n.unwatch(ev.Name)
+		}
+	}
+	if a := n.unborn[dir]; a != nil && file == "cur" {
+		lists[a] = true
+		delete(n.unborn, dir)
+		n.unwatch(dir)
+	}
+}
+
+// awaitBirth watches a directory that another program has made, until there is
+// what makes a folder of it. The caller holds mu.
+func (n *notifier) awaitBirth(a *Account, path string) {
+	if len(n.unborn) >= maxUnborn || !n.watch(path) {
+		return
+	}
+	n.unborn[path] = a
+	if _, err := os.Stat(filepath.Join(path, "cur")); err == nil {
+		delete(n.unborn, path)
+		n.unwatch(path)
 	}
 }
 
@@ -298,13 +423,10 @@ func (m *Mailbox) lookByTimes() error {
 	return m.lookLocked(false)
 }
 
-// look takes in what other programs did, unless the notices are all of our own doing.
-func (m *Mailbox) look(ns []notice) error {
+// lookThrough reads the whole folder for what they did.
+func (m *Mailbox) lookThrough() error {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
-	if len(ns) <= maxNotices && m.x != nil && m.ours(ns) {
-		return nil
-	}
 	return m.lookLocked(true)
 }
 
@@ -312,24 +434,43 @@ func (m *Mailbox) lookLocked(force bool) error {
 	if err := m.usable(); err != nil || !m.loaded {
 		return err
 	}
-	err := m.sync(force)
+	return m.orAbandon(m.sync(force))
+}
+
+// orAbandon gives a mailbox up whose folder is not there any more. The caller
+// holds writeMu.
+func (m *Mailbox) orAbandon(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return m.abandon(ErrNoMailbox)
 	}
 	return err
 }
 
+// look takes in what other programs did, unless the notices are all of our own
+// doing. enough is false where they do not tell what was done.
+func (m *Mailbox) look(ns []notice) (enough bool, err error) {
+	m.writeMu.Lock()
+	defer m.writeMu.Unlock()
+	if err := m.usable(); err != nil || !m.loaded {
+		return true, err
+	}
+	switch {
+	case len(ns) > maxNotices:
+		return true, m.lookLocked(true)
+	case m.ours(ns):
+		return true, nil
+	}
+	enough = true
+	err = m.withList(context.Background(), func(lock *maildir.UIDListLock) (err error) {
+		enough, err = m.syncNotices(lock, ns)
+		return err
+	})
+	return enough, m.orAbandon(err)
+}
+
 // ours reports whether the notices are of what we know already.
 func (m *Mailbox) ours(ns []notice) bool {
-	wanted := make(map[uint64]int, len(ns)) // hash -> record
-	for _, n := range ns {
-		wanted[index.Hash(maildir.ParseName(n.at.File).Base)] = -1
-	}
-	for i := range m.x.Records {
-		if _, ok := wanted[m.x.Records[i].Hash]; ok {
-			wanted[m.x.Records[i].Hash] = i
-		}
-	}
+	wanted := m.wanted(ns)
 	for _, n := range ns {
 		base := maildir.ParseName(n.at.File).Base
 		i := wanted[index.Hash(base)]
@@ -354,6 +495,23 @@ func (m *Mailbox) ours(ns []notice) bool {
 		}
 	}
 	return true
+}
+
+// wanted returns the records that notices are about, by the hash of the base
+// name; -1: there is none.
+func (m *Mailbox) wanted(ns []notice) map[uint64]int {
+	wanted := make(map[uint64]int, len(ns))
+	for _, n := range ns {
+		wanted[index.Hash(maildir.ParseName(n.at.File).Base)] = -1
+	}
+	missing := len(wanted)
+	for i := len(m.x.Records) - 1; i >= 0 && missing > 0; i-- { // new ones, which are last, are asked for most
+		if _, ok := wanted[m.x.Records[i].Hash]; ok {
+			wanted[m.x.Records[i].Hash] = i
+			missing--
+		}
+	}
+	return wanted
 }
 
 func (m *Mailbox) exists(at maildir.Ref) bool {

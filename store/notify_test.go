@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/fsnotify/fsnotify"
@@ -47,6 +48,51 @@ func TestNoticeWithoutTheSystem(t *testing.T) {
 				t.Fatal(err)
 			}
 			until(t, m, wake, func() bool { return m.Status().Messages == 2 })
+
+			lists := make(chan struct{}, 1)
+			defer account(t, s).Watch(lists)()
+			if err := os.MkdirAll(filepath.Join(dir, "mail", "ann", "Maildir", ".Made elsewhere", "cur"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			until(t, m, lists, func() bool { return inList(t, s, "Made elsewhere") })
 		})
 	}
+}
+
+func inList(t *testing.T, s *Store, name string) bool {
+	t.Helper()
+	list, err := account(t, s).List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(list, func(i MailboxInfo) bool { return i.Name == name && i.Selectable })
+}
+
+// A folder that another program makes is noticed when it is one, not only when
+// its directory is there.
+func TestNoticeFolderBeingMade(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	s := open(t, dir)
+	lists := make(chan struct{}, 1)
+	defer account(t, s).Watch(lists)()
+	running(t, s)
+	<-lists // it watches from now on
+	m := mailbox(t, s, "INBOX")
+	folder := filepath.Join(dir, "mail", "ann", "Maildir", ".Slow")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	until(t, m, lists, func() bool { // the notifier watches the directory
+		s.notifier.mu.Lock()
+		defer s.notifier.mu.Unlock()
+		return s.notifier.unborn[folder] != nil
+	})
+	if inList(t, s, "Slow") {
+		t.Error("it is listed before it is a folder")
+	}
+	if err := os.Mkdir(filepath.Join(folder, "cur"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	until(t, m, lists, func() bool { return inList(t, s, "Slow") })
 }

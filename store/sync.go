@@ -36,9 +36,11 @@ func (m *Mailbox) sync(force bool) error {
 	}
 	if !force && m.x != nil && sig == m.sig {
 		// While the times are too fresh to tell our last change from one of
-		// somebody else in the same tick, the next opening after that looks.
-		fresh := time.Since(newest(st)) < settleTime
-		if m.settled || m.loaded && fresh {
+		// somebody else in the same tick, the next opening after that looks, unless
+		// the system has told of all that was done in that tick.
+		last := newest(st)
+		since, told := m.a.s.notifier.tellsSince(m)
+		if m.settled || m.loaded && (time.Since(last) < settleTime || told && last.Sub(since) > settleTime) {
 			return nil
 		}
 	}
@@ -46,13 +48,17 @@ func (m *Mailbox) sync(force bool) error {
 }
 
 // syncWith is sync that always looks, and waits for the list's lock until ctx ends.
-func (m *Mailbox) syncWith(ctx context.Context) error {
+func (m *Mailbox) syncWith(ctx context.Context) error { return m.withList(ctx, m.syncLocked) }
+
+// withList runs what takes in what others did, under the list's lock, or without
+// one where a mailbox is loaded from a disk that cannot be written.
+func (m *Mailbox) withList(ctx context.Context, sync func(*maildir.UIDListLock) error) error {
 	lock, err := m.lockList(ctx)
 	switch {
 	case err == nil:
-		err = errors.Join(m.syncLocked(lock), lock.Unlock())
+		err = errors.Join(sync(lock), lock.Unlock())
 	case noRoom(err) && !m.loaded:
-		err = m.syncLocked(nil)
+		err = sync(nil)
 	}
 	if noRoom(err) && m.loaded {
 		m.a.s.log.Warn("what other programs did cannot be taken in", "person", m.a.person, "mailbox", m.name, "err", err)
@@ -98,11 +104,8 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 			return fmt.Errorf("reading %s: %w", m.name, err)
 		}
 	}
-	wrote, err := s.number()
+	wrote, err := s.take()
 	if err != nil {
-		return err
-	}
-	if err := s.publish(l.header.UIDNext); err != nil {
 		return err
 	}
 	if lock != nil && (l.damaged || m.lines > 2*len(m.x.Records)+1000) && !s.unsure {
@@ -116,6 +119,14 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 	}
 	m.flush()
 	return m.adoptSignature(sig, began, wrote || m.x.Ceiling != l.header.ModSeqCeiling, s.unsure)
+}
+
+// take numbers what is new and brings the index up to date.
+func (s *scan) take() (wrote bool, err error) {
+	if wrote, err = s.number(); err != nil {
+		return wrote, err
+	}
+	return wrote, s.publish(s.l.header.UIDNext)
 }
 
 // adoptSignature notes that the index is true to the files as they were at sig.

@@ -26,6 +26,13 @@ func (w *watchers) add(ch chan<- struct{}) (stop func()) {
 	}
 }
 
+// any reports whether somebody waits.
+func (w *watchers) any() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.list) > 0
+}
+
 // wake leaves a signal in every channel that has room for it.
 func (w *watchers) wake() {
 	w.mu.Lock()
