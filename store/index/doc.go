@@ -7,19 +7,22 @@
 //   - All numbers are little-endian and of fixed size on every machine.
 //   - Nothing is synced: a lost tail shows as folder signatures that differ.
 //   - Where nothing can be written it goes on in memory.
+//   - The folder's totals are kept as it changes, and those of a closed folder
+//     are read without its records.
 //
 // An Index has one owner, who allows either one writer or several readers at a
 // time; a Data may be read by several goroutines, while one appends.
 //
 // # letterbox.index
 //
-// A header: "LBXINDX1", the generation of the data file (u64), UIDVALIDITY
+// A header: "LBXINDX2", the generation of the data file (u64), UIDVALIDITY
 // (u32), the number of records in the snapshot (u32), the size of header and
 // snapshot in octets (u64), CRC-32C of all that (u32). Then blocks: length (u32),
-// CRC-32C (u32) and that many octets of operations, 64 KiB at most. The first
-// blocks are a snapshot; changes are appended; a torn tail is cut off. The file
-// is written anew once the changes outweigh the snapshot. An operation is a letter
-// and its fields; a string has its length (u16) before it:
+// CRC-32C (u32), that many octets of operations, 64 KiB at most, and the length
+// again, so that the last block is found from the end. The first blocks are a
+// snapshot; changes are appended, and each time S is the last of them; a torn tail
+// is cut off. The file is written anew once the changes outweigh the snapshot. An
+// operation is a letter and its fields; a string has its length (u16) before it:
 //
 //	P record                         a message comes, or is different now
 //	F uid u32, flags u64, modseq u64 its file is in cur/ under its plain name
@@ -28,7 +31,7 @@
 //	K name                           the next keyword
 //	O uid u32, file                  a file whose name is not the plain one
 //	S uidnext u32, modseq u64, ceiling u64, floor u64, signature 16 i64,
-//	  dead u64, clean u8, settled u8, mailbox id
+//	  dead u64, clean u8, settled u8, messages i64, size i64, mailbox id
 //
 // A record is flags, modseq and the hash of the base name (u64 each), UID,
 // SAVEDATE, the low halves of size, INTERNALDATE and data offset (u32 each),

@@ -13,9 +13,10 @@ import (
 const Name = "letterbox.index"
 
 const (
-	indexMagic     = "LBXINDX1"
+	indexMagic     = "LBXINDX2"
 	headerSize     = 32
 	blockHeader    = 8
+	blockTrailer   = 4
 	maxBlock       = 64 << 10
 	snapshotBlock  = 48 << 10
 	minLogRewrite  = 64 << 10
@@ -99,7 +100,7 @@ func (x *Index) readHeader(r io.Reader) (generation uint64, err error) {
 	if _, err := io.ReadFull(r, h[:]); err != nil {
 		return 0, errDamaged
 	}
-	if string(h[:8]) != indexMagic || crc32.Checksum(h[:headerSize], castagnoli) != le.Uint32(h[headerSize:]) {
+	if !validHeader(h[:]) {
 		return 0, errDamaged
 	}
 	x.State.UIDValidity = le.Uint32(h[16:])
@@ -111,6 +112,10 @@ func (x *Index) readHeader(r io.Reader) (generation uint64, err error) {
 	x.Records = make([]Record, 0, int(n)+int(n)/16+16)
 	x.file.size = headerSize + 4
 	return le.Uint64(h[8:]), nil
+}
+
+func validHeader(h []byte) bool {
+	return string(h[:8]) == indexMagic && crc32.Checksum(h[:headerSize], castagnoli) == le.Uint32(h[headerSize:])
 }
 
 // readBlocks reads blocks up to the end or to the first that is not whole,
@@ -130,21 +135,39 @@ func (x *Index) readBlocks(r io.Reader) error {
 			x.State.Clean = false
 			break
 		}
-		if _, err := io.ReadFull(r, buf[:n]); err != nil || crc32.Checksum(buf[:n], castagnoli) != le.Uint32(head[4:]) {
+		var tail [blockTrailer]byte
+		_, err := io.ReadFull(r, buf[:n])
+		if err == nil {
+			_, err = io.ReadFull(r, tail[:])
+		}
+		if err != nil || crc32.Checksum(buf[:n], castagnoli) != le.Uint32(head[4:]) || le.Uint32(tail[:]) != n {
 			x.State.Clean = false
 			break
 		}
 		if err := x.apply(buf[:n]); err != nil {
 			return err
 		}
-		x.file.size += blockHeader + int64(n)
+		x.file.size += blockHeader + int64(n) + blockTrailer
 	}
 	x.sweep()
 	x.trimVanished()
+	x.count()
 	if x.file.size < x.file.snapshot {
 		return errDamaged // the first state comes at the snapshot's end
 	}
-	return nil
+	return x.file.cut()
+}
+
+// cut takes off what stands behind the last whole block: a file that was closed
+// ends in its state.
+func (l *logFile) cut() error {
+	if l.broken {
+		return nil
+	}
+	if fi, err := l.f.Stat(); err != nil || fi.Size() == l.size {
+		return err
+	}
+	return l.f.Truncate(l.size)
 }
 
 // Data returns the data file.
@@ -189,10 +212,11 @@ func (x *Index) fail(err error) error {
 func (l *logFile) append(ops []byte) error {
 	for len(ops) > 0 {
 		n := splitOps(ops)
-		b := make([]byte, blockHeader, blockHeader+n)
+		b := make([]byte, blockHeader, blockHeader+n+blockTrailer)
 		le.PutUint32(b, uint32(n))
 		le.PutUint32(b[4:], crc32.Checksum(ops[:n], castagnoli))
 		b = append(b, ops[:n]...)
+		b = le.AppendUint32(b, uint32(n))
 		if _, err := l.f.WriteAt(b, l.size); err != nil {
 			return err
 		}
@@ -218,6 +242,8 @@ func splitOps(ops []byte) int {
 	return n
 }
 
+// opSize returns the size of the operation that op begins with; a state follows
+// in the same block, so that its fields are there.
 func opSize(op []byte) int {
 	switch op[0] {
 	case opPut:

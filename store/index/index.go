@@ -25,6 +25,7 @@ type State struct {
 	Clean       bool      // closed in order, nothing was written since
 	Settled     bool      // Signature is so old that no later change can hide behind it
 	MailboxID   string
+	Totals      Totals // of Records
 }
 
 // An Index is the cache of one folder in memory. The methods that change it
@@ -60,9 +61,14 @@ func (x *Index) Find(uid uint32) (int, bool) {
 
 // Put adds a record or replaces the one of the same UID.
 func (x *Index) Put(rec Record) {
-	if i, ok := x.Find(rec.UID); ok && x.Records[i].Offset() != rec.Offset() {
-		x.dead += x.data.length(x.Records[i].Offset())
+	if i, ok := x.Find(rec.UID); ok {
+		old := &x.Records[i]
+		if old.Offset() != rec.Offset() {
+			x.dead += x.data.length(old.Offset())
+		}
+		x.State.Totals = x.State.Totals.Sub(totalsOf(old))
 	}
+	x.State.Totals = x.State.Totals.Add(totalsOf(&rec))
 	x.applyPut(rec)
 	x.State.Clean = false
 	x.pending = appendRecord(append(x.pending, opPut), &rec)
@@ -74,6 +80,7 @@ func (x *Index) PutAll(recs []Record) {
 		return
 	}
 	for i := range recs {
+		x.State.Totals = x.State.Totals.Add(totalsOf(&recs[i]))
 		x.pending = appendRecord(append(x.pending, opPut), &recs[i])
 		x.State.ModSeq = max(x.State.ModSeq, recs[i].ModSeq)
 	}
@@ -112,10 +119,11 @@ func (x *Index) Remove(uids []uint32, modseq uint64) {
 	}
 	for _, uid := range uids {
 		i, ok := x.Find(uid)
-		if !ok {
+		if !ok || v.First != 0 && uid == v.Last { // a UID named twice goes once
 			continue
 		}
 		x.dead += x.data.length(x.Records[i].Offset())
+		x.State.Totals = x.State.Totals.Sub(totalsOf(&x.Records[i]))
 		if v.First != 0 && uid == v.Last+1 {
 			v.Last = uid
 			continue

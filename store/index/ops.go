@@ -45,6 +45,8 @@ func appendState(b []byte, s *State, dead int64) []byte {
 	}
 	b = le.AppendUint64(b, uint64(dead))
 	b = append(b, octet(s.Clean), octet(s.Settled))
+	b = le.AppendUint64(b, uint64(s.Totals.Messages))
+	b = le.AppendUint64(b, uint64(s.Totals.Size))
 	return appendString(b, s.MailboxID)
 }
 
@@ -87,6 +89,7 @@ func (r *reader) state() (s State, dead int64) {
 	}
 	dead = int64(r.u64())
 	s.Clean, s.Settled = r.take(1)[0] == 1, r.take(1)[0] == 1
+	s.Totals.Messages, s.Totals.Size = int64(r.u64()), int64(r.u64())
 	s.MailboxID = r.string()
 	return s, dead
 }
