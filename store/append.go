@@ -3,51 +3,94 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
-// AppendMessage is a message for Append.
+// AppendMessage is a message for Append and Batch.Add.
 type AppendMessage struct {
 	In    *Incoming
 	Flags []string  // IMAP names; keywords for which there is no room are left out
 	Date  time.Time // INTERNALDATE; zero: now
+	ID    string    // EMAILID that it brings along, of A-Z a-z 0-9 _ -; "": it gets one
 }
 
 // Append adds messages, all or none, durably, and returns their UIDs, which
 // follow each other.
 func (m *Mailbox) Append(ctx context.Context, msgs []AppendMessage) (_ []UID, err error) {
-	if len(msgs) == 0 {
+	b := m.NewBatch()
+	defer func() { err = errors.Join(err, b.Close()) }()
+	for _, msg := range msgs {
+		if err := b.Add(ctx, msg); err != nil {
+			return nil, err
+		}
+	}
+	return b.Commit(ctx)
+}
+
+// A Batch is messages that come into one mailbox together, all or none. It has
+// one user at a time, and holds a file open for each message.
+type Batch struct {
+	m  *Mailbox
+	as []*arrival
+}
+
+// NewBatch returns an empty batch. Close it; the mailbox stays open longer.
+func (m *Mailbox) NewBatch() *Batch { return &Batch{m: m} }
+
+// Add writes a message into the mailbox's tmp/, where nobody sees it. msg.In is
+// not needed any more when it returns. After an error the batch is as before.
+func (b *Batch) Add(ctx context.Context, msg AppendMessage) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if msg.ID != "" && objectID(msg.ID) != msg.ID {
+		return fmt.Errorf("%q cannot be the identity of a message", msg.ID)
+	}
+	date := msg.Date
+	if date.IsZero() {
+		date = b.m.a.s.clock.now()
+	}
+	a, err := b.m.write(msg.In, nil, date)
+	if err != nil {
+		return err
+	}
+	a.names, a.guid = msg.Flags, msg.ID
+	b.as = append(b.as, a)
+	return nil
+}
+
+// Commit puts the messages into the mailbox, all or none, durably, and returns
+// their UIDs, which follow each other. The batch is empty then, or good only to
+// be closed after an error.
+func (b *Batch) Commit(ctx context.Context) ([]UID, error) {
+	if len(b.as) == 0 {
 		return nil, nil
 	}
-	as := make([]*arrival, 0, len(msgs))
-	defer func() {
-		if err != nil {
-			for _, a := range as {
-				err = errors.Join(err, a.temp.Discard())
-			}
-		}
-	}()
-	for _, msg := range msgs {
-		if err := ctx.Err(); err != nil {
+	for _, a := range b.as {
+		// What a crash leaves without its line has lost its identity as well.
+		a.together = len(b.as) > 1 || a.guid != ""
+		if err := b.m.finish(a); err != nil {
 			return nil, err
 		}
-		date := msg.Date
-		if date.IsZero() {
-			date = m.a.s.clock.now()
-		}
-		a, err := m.receive(msg.In, nil, date)
-		if err != nil {
-			return nil, err
-		}
-		a.names, a.together = msg.Flags, len(msgs) > 1
-		as = append(as, a)
 	}
-	if err := m.place(ctx, as...); err != nil {
+	if err := b.m.place(ctx, b.as...); err != nil {
 		return nil, err
 	}
-	uids := make([]UID, len(as))
-	for i, a := range as {
+	uids := make([]UID, len(b.as))
+	for i, a := range b.as {
 		uids[i] = a.uid
 	}
+	b.as = nil
 	return uids, nil
+}
+
+// Close gives up what was not committed.
+func (b *Batch) Close() error {
+	var err error
+	for _, a := range b.as {
+		err = errors.Join(err, a.temp.Discard())
+	}
+	b.as = nil
+	return err
 }

@@ -21,6 +21,7 @@ type arrival struct {
 	flags Flags
 	names []string // flags by name, as they were asked for
 	date  time.Time
+	guid  string // the EMAILID it brings along; "": its base name is its identity
 
 	together bool // it must not be in the mailbox without others of its caller
 
@@ -31,10 +32,31 @@ type arrival struct {
 	err  error // why it is not in the mailbox
 }
 
-// receive writes a message into the folder's tmp/, synced, and takes it apart
-// on the way. Nobody sees it yet. The mailbox may be deleted meanwhile, since
-// nothing is locked.
-func (m *Mailbox) receive(in *Incoming, header []byte, date time.Time) (_ *arrival, err error) {
+// receive writes a message into the folder's tmp/, synced.
+func (m *Mailbox) receive(in *Incoming, header []byte, date time.Time) (*arrival, error) {
+	a, err := m.write(in, header, date)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.finish(a); err != nil {
+		return nil, errors.Join(err, a.temp.Discard())
+	}
+	return a, nil
+}
+
+// finish makes what write has written durable: messages that are written first
+// and finished then share much of what the disk has to do.
+func (m *Mailbox) finish(a *arrival) error {
+	if err := a.temp.Finish(); err != nil {
+		return m.orGone(diskError(fmt.Errorf("writing a message to %s: %w", m.Name(), err)))
+	}
+	return nil
+}
+
+// write writes a message into the folder's tmp/ and takes it apart on the way.
+// Nobody sees it yet. The mailbox may be deleted meanwhile, since nothing is
+// locked.
+func (m *Mailbox) write(in *Incoming, header []byte, date time.Time) (_ *arrival, err error) {
 	temp, err := m.dir().NewTemp()
 	if err != nil {
 		return nil, m.orGone(diskError(err))
@@ -56,7 +78,7 @@ func (m *Mailbox) receive(in *Incoming, header []byte, date time.Time) (_ *arriv
 		return nil, err
 	}
 	info := p.Close()
-	if err := temp.Finish(date); err != nil {
+	if err := temp.SetDate(date); err != nil {
 		return nil, err
 	}
 	return &arrival{temp: temp, info: info, date: date}, nil
@@ -240,7 +262,7 @@ func (m *Mailbox) placeFiles(lock *maildir.UIDListLock, as []*arrival, saved tim
 		if err := a.temp.Place(a.ref); err != nil {
 			return err
 		}
-		recs[i] = maildir.UIDRecord{UID: uint32(a.uid), Base: a.base, Physical: -1, Virtual: -1, SaveDate: saved.Unix()}
+		recs[i] = maildir.UIDRecord{UID: uint32(a.uid), Base: a.base, GUID: a.guid, Physical: -1, Virtual: -1, SaveDate: saved.Unix()}
 		flags[uint32(a.uid)] = a.flags
 	}
 	if err := m.appendLines(lock, recs); err != nil {
@@ -284,7 +306,7 @@ func (m *Mailbox) indexArrivals(as []*arrival, modseq uint64, saved time.Time) {
 		*r = index.Record{UID: uint32(a.uid), Flags: uint64(a.flags), ModSeq: modseq, Hash: index.Hash(a.base), Saved: seconds32(saved.Unix())}
 		r.SetDate(a.date.Unix())
 		describe(r, a.info)
-		m.appendData(r, &index.Entry{index.BaseName: []byte(a.base), index.Structure: a.info.AppendBinary(nil)})
+		m.appendData(r, &index.Entry{index.BaseName: []byte(a.base), index.Structure: a.info.AppendBinary(nil), index.GUID: []byte(a.guid)})
 	}
 	m.mu.Lock()
 	for i, a := range as {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -208,5 +209,29 @@ func TestNoAllocations(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// BenchmarkBatch adds messages of 8 KB on a real disk, so many at a time.
+func BenchmarkBatch(b *testing.B) {
+	body := text(0) + strings.Repeat("A line to fill the letter with.\r\n", 250)
+	for _, n := range []int{1, 32, 128} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := open(b, b.TempDir())
+			m := mailbox(b, s, "Archive")
+			in := incoming(b, s, body)
+			for b.Loop() {
+				batch := m.NewBatch()
+				for i := range n {
+					if err := batch.Add(b.Context(), AppendMessage{In: in, ID: fmt.Sprintf("%032x", i)}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if _, err := batch.Commit(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)*float64(n)/b.Elapsed().Seconds(), "messages/s")
+		})
 	}
 }

@@ -32,6 +32,7 @@ func (c *crasher) step(name string) error {
 type view struct {
 	st    Status
 	texts map[UID]string
+	ids   map[UID]string
 }
 
 func look(t *testing.T, s *Store) map[string]view {
@@ -49,9 +50,12 @@ func look(t *testing.T, s *Store) map[string]view {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := view{m.Status(), map[UID]string{}}
+		v := view{m.Status(), map[UID]string{}, map[UID]string{}}
 		for _, uid := range m.UIDs(nil) {
 			v.texts[uid] = content(t, m, uid)
+			if v.ids[uid], err = m.EmailID(uid); err != nil {
+				t.Fatal(err)
+			}
 		}
 		views[info.Name] = v
 		m.Close()
@@ -116,6 +120,8 @@ type crashCase struct {
 	do   func(t *testing.T, s *Store) error
 	// check says what must hold, given how often each letter exists where.
 	check func(done bool, count func(mailbox string, letter int) int) error
+	// ids are the identities that letters have brought along, if they are there.
+	ids map[int]string
 }
 
 func must(ok bool, format string, args ...any) error {
@@ -145,7 +151,7 @@ var crashCases = []crashCase{
 	}, func(done bool, count func(string, int) int) error {
 		return errors.Join(kept(count, []int{0, 1, 2, 3}, "INBOX"), kept(count, []int{10, 11}, "Archive"),
 			must(!done || count("INBOX", 20) == 1 && count("Archive", 20) == 1, "the delivered letter is missing"))
-	}},
+	}, nil},
 	{"append", func(t *testing.T, s *Store) error {
 		m, err := account(t, s).Open("INBOX")
 		if err != nil {
@@ -158,7 +164,20 @@ var crashCases = []crashCase{
 		return errors.Join(kept(count, []int{0, 1, 2, 3}, "INBOX"),
 			must(count("INBOX", 20) == count("INBOX", 21), "one of two appended letters is there"),
 			must(!done || count("INBOX", 20) == 1, "the appended letters are missing"))
-	}},
+	}, nil},
+	{"import", func(t *testing.T, s *Store) error {
+		return importLetters(t, s, 20, 21)
+	}, func(done bool, count func(string, int) int) error {
+		return errors.Join(kept(count, []int{0, 1, 2, 3}, "INBOX"),
+			must(count("INBOX", 20) == count("INBOX", 21), "one of two imported letters is there"),
+			must(!done || count("INBOX", 20) == 1, "the imported letters are missing"))
+	}, importIDs},
+	{"import one", func(t *testing.T, s *Store) error {
+		return importLetters(t, s, 20)
+	}, func(done bool, count func(string, int) int) error {
+		return errors.Join(kept(count, []int{0, 1, 2, 3}, "INBOX"),
+			must(!done || count("INBOX", 20) == 1, "the imported letter is missing"))
+	}, importIDs},
 	{"flags", func(t *testing.T, s *Store) error {
 		m, err := account(t, s).Open("INBOX")
 		if err != nil {
@@ -173,20 +192,20 @@ var crashCases = []crashCase{
 		return err
 	}, func(done bool, count func(string, int) int) error {
 		return kept(count, []int{0, 1, 2, 3}, "INBOX")
-	}},
+	}, nil},
 	{"copy", func(t *testing.T, s *Store) error {
 		return transferTest(t, s, (*Mailbox).Copy)
 	}, func(done bool, count func(string, int) int) error {
 		n := count("Archive", 0) + count("Archive", 1)
 		return errors.Join(kept(count, []int{0, 1, 2, 3}, "INBOX"), kept(count, []int{10, 11}, "Archive"),
 			must(n == 0 || n == 2, "%d of 2 copies are there", n), must(!done || n == 2, "the copies are missing"))
-	}},
+	}, nil},
 	{"move", func(t *testing.T, s *Store) error {
 		return transferTest(t, s, (*Mailbox).Move)
 	}, func(done bool, count func(string, int) int) error {
 		n := count("Archive", 0) + count("Archive", 1)
 		return errors.Join(kept(count, []int{0, 1}, "INBOX", "Archive"), kept(count, []int{2, 3}, "INBOX"), must(!done || n == 2, "not all moved"))
-	}},
+	}, nil},
 	{"expunge", func(t *testing.T, s *Store) error {
 		m, err := account(t, s).Open("INBOX")
 		if err != nil {
@@ -196,22 +215,22 @@ var crashCases = []crashCase{
 		return m.Expunge([]UID{1, 3})
 	}, func(done bool, count func(string, int) int) error {
 		return errors.Join(kept(count, []int{1, 3}, "INBOX"), must(!done || count("INBOX", 0)+count("INBOX", 2) == 0, "an expunged letter is back"))
-	}},
+	}, nil},
 	{"rename", func(t *testing.T, s *Store) error {
 		return account(t, s).Rename("Archive", "Old/Things")
 	}, func(done bool, count func(string, int) int) error {
 		return errors.Join(kept(count, []int{10, 11}, "Archive", "Old/Things"), must(!done || count("Old/Things", 10) == 1, "not renamed"))
-	}},
+	}, nil},
 	{"rename INBOX", func(t *testing.T, s *Store) error {
 		return account(t, s).Rename("INBOX", "Old")
 	}, func(done bool, count func(string, int) int) error {
 		return errors.Join(kept(count, []int{0, 1, 2, 3}, "INBOX", "Old"), must(!done || count("Old", 0) == 1, "not renamed"))
-	}},
+	}, nil},
 	{"delete", func(t *testing.T, s *Store) error {
 		return account(t, s).Delete("Archive")
 	}, func(done bool, count func(string, int) int) error {
 		return errors.Join(kept(count, []int{0, 1, 2, 3}, "INBOX"), must(!done || count("Archive", 10) == 0, "not deleted"))
-	}},
+	}, nil},
 	{"rewrite the list", func(t *testing.T, s *Store) error {
 		m, err := account(t, s).Open("INBOX")
 		if err != nil {
@@ -227,7 +246,26 @@ var crashCases = []crashCase{
 		return errors.Join(m.compact(lock), lock.Unlock())
 	}, func(done bool, count func(string, int) int) error {
 		return kept(count, []int{0, 1, 2, 3}, "INBOX")
-	}},
+	}, nil},
+}
+
+var importIDs = map[int]string{20: "0123456789abcdef0123456789abcdef", 21: "fedcba9876543210fedcba9876543210"}
+
+func importLetters(t *testing.T, s *Store, letters ...int) error {
+	m, err := account(t, s).Open("INBOX")
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	b := m.NewBatch()
+	defer b.Close()
+	for _, l := range letters {
+		if err := b.Add(t.Context(), AppendMessage{In: incoming(t, s, text(l)), ID: importIDs[l]}); err != nil {
+			return err
+		}
+	}
+	_, err = b.Commit(t.Context())
+	return err
 }
 
 func transferTest(t *testing.T, s *Store, op func(*Mailbox, []UID, *Mailbox) ([]CopyUID, error)) error {
@@ -343,6 +381,13 @@ func verify(t *testing.T, dir string, c crashCase, before map[string]view, done 
 	if err := c.check(done, count); err != nil {
 		t.Errorf("%s: %v", when, err)
 	}
+	for l, id := range c.ids {
+		for uid, txt := range now["INBOX"].texts {
+			if got := now["INBOX"].ids[uid]; txt == text(l) && got != id {
+				t.Errorf("%s: letter %d has the identity %s, not %s", when, l, got, id)
+			}
+		}
+	}
 	for name, v := range now {
 		was, ok := before[name]
 		if !ok || was.st.UIDValidity != v.st.UIDValidity {
@@ -354,6 +399,8 @@ func verify(t *testing.T, dir string, c crashCase, before map[string]view, done 
 		for uid, txt := range v.texts {
 			if old, ok := was.texts[uid]; ok && old != txt || !ok && uid < was.st.UIDNext {
 				t.Errorf("%s: UID %d of %s shows another message", when, uid, name)
+			} else if ok && was.ids[uid] != v.ids[uid] {
+				t.Errorf("%s: UID %d of %s has the identity %s, not %s", when, uid, name, v.ids[uid], was.ids[uid])
 			}
 		}
 	}

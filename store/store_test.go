@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -227,5 +228,71 @@ func asNobody(t *testing.T) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestBatch: messages that come in together, with identities of their own.
+func TestBatch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir)
+	m := mailbox(t, s, "INBOX")
+	deliver(t, s, "", text(0))
+	in := s.NewIncoming()
+	defer in.Close()
+	if _, err := io.WriteString(in, text(1)); err != nil {
+		t.Fatal(err)
+	}
+	const id = "0123456789abcdef0123456789abcdef"
+	date := time.Unix(1_000_000_000, 0)
+	b := m.NewBatch()
+	defer b.Close()
+	if err := b.Add(t.Context(), AppendMessage{In: in, ID: "no id"}); err == nil {
+		t.Error("an identity with a blank in it was taken")
+	}
+	if err := b.Add(t.Context(), AppendMessage{In: in, ID: id, Date: date, Flags: []string{"blue", `\Seen`}}); err != nil {
+		t.Fatal(err)
+	}
+	in.Close() // and its memory is another's
+	if err := b.Add(t.Context(), AppendMessage{In: incoming(t, s, text(2))}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Status().Messages; got != 1 {
+		t.Errorf("before it is committed, %d messages are there", got)
+	}
+	given := m.NewBatch()
+	if err := given.Add(t.Context(), AppendMessage{In: incoming(t, s, text(3))}); err != nil {
+		t.Fatal(err)
+	}
+	if err := given.Close(); err != nil {
+		t.Error(err)
+	}
+	uids, err := b.Commit(t.Context())
+	if err != nil || fmt.Sprint(uids) != "[2 3]" {
+		t.Fatalf("UIDs %v, %v", uids, err)
+	}
+	if uids, err := b.Commit(t.Context()); err != nil || uids != nil {
+		t.Errorf("committed again: %v, %v", uids, err)
+	}
+	check := func(when string, m *Mailbox) {
+		t.Helper()
+		meta := m.Lookup(nil, []UID{2})
+		if len(meta) != 1 || meta[0].InternalDate != date.Unix() || !meta[0].Flags.Has(Seen|Keyword(0)) || m.Keywords()[0] != "blue" {
+			t.Errorf("%s: %+v, keywords %q", when, meta, m.Keywords())
+		}
+		if got, err := m.EmailID(2); err != nil || got != id {
+			t.Errorf("%s: identity %q, %v", when, got, err)
+		}
+		if got := content(t, m, 2); got != text(1) {
+			t.Errorf("%s: %q", when, got)
+		}
+	}
+	check("at once", m)
+	s.Close()
+	removeCaches(t, dir)
+	again := mailbox(t, open(t, dir), "INBOX")
+	check("after a restart without caches", again)
+	if left, err := filepath.Glob(filepath.Join(dir, "mail", "ann", "Maildir", "tmp", "*")); err != nil || len(left) > 0 {
+		t.Errorf("tmp/ holds %v, %v", left, err)
 	}
 }

@@ -234,7 +234,10 @@ func (f *Folder) copyFrom(src *Folder, t Transfer) error {
 	}
 	_, err = temp.ReadFrom(file)
 	if err == nil {
-		err = temp.Finish(info.ModTime())
+		err = temp.SetDate(info.ModTime())
+	}
+	if err == nil {
+		err = temp.Finish()
 	}
 	if err == nil {
 		err = temp.Place(t.To)

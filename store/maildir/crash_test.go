@@ -57,7 +57,7 @@ func (h *household) deliver(text string) error {
 	if _, err := temp.Write([]byte(text)); err != nil {
 		return err
 	}
-	if err := temp.Finish(time.Unix(1600000000, 0)); err != nil {
+	if err := errors.Join(temp.SetDate(time.Unix(1600000000, 0)), temp.Finish()); err != nil {
 		return err
 	}
 	lock, err := f.LockUIDList(h.t.Context())

@@ -129,7 +129,7 @@ func appendMessage(t testing.TB, f *Folder, text string, flags Flags, keywords u
 	}
 	_, err = temp.Write([]byte(text))
 	name := Name{Base: rec.Base, Flags: flags, Keywords: keywords, HasInfo: true}
-	err = errors.Join(err, temp.Finish(time.Unix(1600000000, 0)), temp.Place(Ref{File: name.File()}), f.SyncCur(), lock.Append([]UIDRecord{rec}))
+	err = errors.Join(err, temp.SetDate(time.Unix(1600000000, 0)), temp.Finish(), temp.Place(Ref{File: name.File()}), f.SyncCur(), lock.Append([]UIDRecord{rec}))
 	return rec, errors.Join(err, lock.Unlock())
 }
 

@@ -67,7 +67,8 @@ func place(t testing.TB, f *Folder, text string, flags Flags) Name {
 	must(t, err)
 	_, err = io.WriteString(temp, text)
 	must(t, err)
-	must(t, temp.Finish(time.Unix(1600000000, 0)))
+	must(t, temp.SetDate(time.Unix(1600000000, 0)))
+	must(t, temp.Finish())
 	must(t, temp.Place(Ref{File: n.File()}))
 	must(t, temp.Discard())
 	must(t, f.SyncCur())
@@ -159,7 +160,8 @@ func TestNothingIsOverwritten(t *testing.T) {
 	if err := temp.Place(Ref{File: "x"}); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("placing before Finish: %v", err)
 	}
-	must(t, temp.Finish(time.Unix(1, 0)))
+	must(t, temp.SetDate(time.Unix(1, 0)))
+	must(t, temp.Finish())
 	if err := temp.Place(Ref{File: b.File()}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("placing over a message: %v", err)
 	}

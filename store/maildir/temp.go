@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Temp is a message being written in a folder's tmp/: NewTemp, Write, Finish,
-// Place, then SyncCur or SyncNew; Discard at any time before Place. It belongs
-// to one goroutine.
+// Temp is a message being written in a folder's tmp/: NewTemp, Write, SetDate,
+// Finish, Place, then SyncCur or SyncNew; Discard at any time before Place. It
+// belongs to one goroutine.
 type Temp struct {
 	f      *Folder
 	name   string
@@ -53,30 +53,37 @@ func (t *Temp) ReadFrom(r io.Reader) (int64, error) {
 	return t.file.ReadFrom(r)
 }
 
-// Finish gives the message its INTERNALDATE, syncs and closes it.
-func (t *Temp) Finish(date time.Time) error {
-	if err := t.finish(date); err != nil {
+// SetDate gives the message, which is whole now, its INTERNALDATE, and has the
+// kernel begin to write it to the disk.
+func (t *Temp) SetDate(date time.Time) error {
+	err := t.f.step(StepTempTime)
+	if err == nil {
+		err = t.f.fs.Chtimes(t.path(), date, date)
+	}
+	if err != nil {
 		return fmt.Errorf("writing a message: %w", err)
 	}
+	startWriteback(t.file)
 	return nil
 }
 
-func (t *Temp) finish(date time.Time) error {
-	if err := t.f.step(StepTempTime); err != nil {
-		return err
+// Finish syncs the message and closes it. Of several messages it is cheapest to
+// finish all after the last has its date: then the file system needs to write
+// its journal but once.
+func (t *Temp) Finish() error {
+	err := t.f.step(StepTempSync)
+	if err == nil {
+		err = t.file.Sync()
 	}
-	if err := t.f.fs.Chtimes(t.path(), date, date); err != nil {
-		return err
+	if err == nil {
+		file := t.file
+		t.file = nil
+		err = file.Close()
 	}
-	if err := t.f.step(StepTempSync); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("writing a message: %w", err)
 	}
-	if err := t.file.Sync(); err != nil {
-		return err
-	}
-	file := t.file
-	t.file = nil
-	return file.Close()
+	return nil
 }
 
 // Place moves the finished message to its place. It is durable after SyncCur
