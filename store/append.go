@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"letterbox/store/maildir"
 )
 
 // AppendMessage is a message for Append and Batch.Add.
@@ -44,7 +46,7 @@ func (b *Batch) Add(ctx context.Context, msg AppendMessage) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if msg.ID != "" && objectID(msg.ID) != msg.ID {
+	if msg.ID != "" && maildir.EmailID(msg.ID) != msg.ID {
 		return fmt.Errorf("%q cannot be the identity of a message", msg.ID)
 	}
 	date := msg.Date

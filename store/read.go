@@ -1,13 +1,10 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 
 	"letterbox/store/index"
 	"letterbox/store/maildir"
@@ -269,7 +266,7 @@ func (m *Mailbox) EmailID(uid UID) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return objectID(guid), nil
+	return maildir.EmailID(guid), nil
 }
 
 // guid returns what identifies a message: it goes with its copies.
@@ -279,17 +276,4 @@ func (m *Mailbox) guid(r *index.Record) (string, error) {
 		return string(g), err
 	}
 	return m.base(r)
-}
-
-// objectID makes an object id of a GUID. RFC 8474, 4: 1 to 255 of the characters A-Z a-z 0-9 _ -
-func objectID(guid string) string {
-	ok := guid != "" && len(guid) <= 255
-	for _, c := range []byte(guid) {
-		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_-", c) >= 0)
-	}
-	if ok {
-		return guid
-	}
-	sum := sha256.Sum256([]byte(guid))
-	return "M" + hex.EncodeToString(sum[:16])
 }

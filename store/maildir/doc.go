@@ -7,13 +7,15 @@
 //
 //   - Nothing is reported as done before it is on disk. Temp.Finish has synced
 //     the message, Folder.Rename, Remove, SyncCur and SyncNew have synced the
-//     directories, UIDListLock.Append and Rewrite have synced the list.
+//     directories, Bin.Keep and KeptFolder.MoveTo have synced both they are
+//     about, UIDListLock.Append and Rewrite have synced the list.
 //     Placing, linking and moving do not sync by themselves, so that many of
 //     them can share one directory sync: the comment of each says so.
 //   - A message file is never written over. Where the file system can, a
 //     rename or link onto an existing name fails.
-//   - Nothing outside the tree is read or changed: every access goes through
-//     an os.Root, and a symbolic link that leads out is refused.
+//   - Nothing outside the tree and the bin beside it is read or changed: every
+//     access goes through an os.Root, and a symbolic link that leads out is
+//     refused.
 //   - A UID that stands in a list, damaged lines included, lies below the
 //     UIDNext that is read from it, and Append refuses to write it again.
 //   - What other programs wrote and we do not understand (flag letters, fields
@@ -62,4 +64,6 @@
 //   - letterbox-new.* and letterbox-removed.*, in the root and for a moment:
 //     folders that come or go, without a leading dot, so folders to nobody.
 //   - tmp/letterbox-*: messages being written; <name>.tmp-*: files being replaced.
+//
+// Beside the tree lies Expunged, with what was expunged: see Bin.
 package maildir

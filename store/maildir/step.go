@@ -16,6 +16,7 @@ const (
 	StepMakeFolder  = "folder: make"               // a directory with cur, new and tmp
 	StepPlaceFolder = "folder: rename"             // a folder directory gets its name, or another one
 	StepClearFolder = "folder: remove files"       // of a folder that is removed already
+	StepKeepFolder  = "folder: keep"               // a folder directory moves into the bin
 	StepTempCreate  = "message: create"            // the file in tmp/
 	StepTempWrite   = "message: write"             // each write
 	StepTempTime    = "message: set time"          // INTERNALDATE
@@ -23,7 +24,8 @@ const (
 	StepTempRemove  = "message: discard"           //
 	StepPlace       = "message: place"             // from tmp/ into cur/ or new/
 	StepLink        = "message: link"              // COPY
-	StepMove        = "message: move"              // between folders
+	StepMove        = "message: move"              // between folders, and out of the bin
+	StepKeep        = "message: keep"              // into the bin
 	StepRename      = "message: rename"            // flags, new/ to cur/
 	StepRemove      = "message: remove"            //
 	StepSyncDir     = "directory: sync"            //
