@@ -1,6 +1,7 @@
 package imapd
 
 import (
+	"io"
 	"strings"
 
 	"letterbox/store"
@@ -94,46 +95,27 @@ func (m *candidate) textHas(n *message.Needle) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if found, err := f.anyField(0, n); found || err != nil {
-		return found, err
-	}
-	return m.bodyHas(n)
+	return n.InText(endingReader{m.c, f}, f.structure)
 }
 
-// bodyHas reports whether the body holds n: the text parts, decoded, and the
-// headers of parts and of messages inside. Text in an unknown encoding is
-// searched as it is.
+// bodyHas reports whether the body holds n.
 func (m *candidate) bodyHas(n *message.Needle) (bool, error) {
 	f, err := m.open()
 	if err != nil {
 		return false, err
 	}
-	for i := range f.structure.Parts {
-		if i > 0 {
-			if found, err := f.anyField(i, n); found || err != nil {
-				return found, err
-			}
-		}
-		if p := &f.structure.Parts[i]; p.First == 0 && (p.Type == "TEXT" || p.Type == "") {
-			found, err := n.InReader(message.NewTextReader(f.Section(p.Body.Offset, p.Body.Len), p.Encoding, p.Charset))
-			if found || err != nil {
-				return found, err
-			}
-		}
-		if m.c.ending() {
-			return false, errEnded
-		}
-	}
-	return false, nil
+	return n.InBody(endingReader{m.c, f}, f.structure)
 }
 
-// anyField reports whether a header field of a part holds n, in its name or
-// its value.
-func (f *openMessage) anyField(part int, n *message.Needle) (found bool, err error) {
-	r := f.structure.Parts[part].Header
-	err = message.ScanHeader(f.Section(r.Offset, r.Len), func(name string, value []byte) bool {
-		found = n.In(name + ": " + message.DecodeHeaderText(value))
-		return !found
-	})
-	return found, err
+// An endingReader reads a message until long commands should give up.
+type endingReader struct {
+	c *conn
+	r io.ReaderAt
+}
+
+func (e endingReader) ReadAt(b []byte, off int64) (int, error) {
+	if e.c.ending() {
+		return 0, errEnded
+	}
+	return e.r.ReadAt(b, off)
 }

@@ -61,6 +61,15 @@
 // parameters are put together, their percent-encoding is left. Text without a
 // charset says us-ascii.
 //
+// # Search text
+//
+// What SEARCH looks through is text without differences of case and of
+// composition, in segments: header fields, decoded, and texts of parts, decoded.
+// A needle is found within a segment, never across two. WriteSearchText makes
+// that text, for a cache, and Needle looks for its segments in the message
+// itself: both go through them in one way (textWalk), so that a cache and the
+// message give the same answer.
+//
 // # Differences from Dovecot
 //
 // All of this was compared with the answers of Dovecot 2.3 to the messages under

@@ -55,7 +55,11 @@ func named(fields []string, name []byte) bool {
 //
 // The error is that of the reader.
 func ScanHeader(header io.Reader, f func(name string, value []byte) bool) error {
-	l := newLines(header)
+	return newLines(header).scan(f)
+}
+
+// scan is ScanHeader.
+func (l *lines) scan(f func(name string, value []byte) bool) error {
 	var name string
 	var value []byte
 	flush := func() bool {
@@ -102,7 +106,10 @@ type lines struct {
 	err    error  // of the reader, never io.EOF
 }
 
-func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, 4096)} }
+func newLines(r io.Reader) *lines { return &lines{r: bufio.NewReaderSize(r, lineBuffer)} }
+
+// lineBuffer is how much of a header is read at a time.
+const lineBuffer = 4096
 
 func (l *lines) next() bool {
 	piece, err := l.r.ReadSlice('\n')

@@ -183,12 +183,14 @@ func (h *header) end() {
 // text returns the unfolded value of a field, "" if there is none.
 func (h *header) text(f field) string { return h.texts[f] }
 
+// asciiLower appends s in lower case, ASCII letters only.
 func asciiLower(dst, s []byte) []byte {
-	for _, c := range s {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+	n := len(dst)
+	dst = append(dst, s...)
+	for i, c := range dst[n:] {
+		if c-'A' <= 'Z'-'A' {
+			dst[n+i] = c + ('a' - 'A')
 		}
-		dst = append(dst, c)
 	}
 	return dst
 }

@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,26 +14,36 @@ import (
 // the middle of a character), raw octets taken for UTF-8 or else Windows-1252.
 // What looks like an encoded word and is none stays as it is.
 func DecodeHeaderText(raw []byte) string {
+	return string(appendHeaderText(nil, raw))
+}
+
+// appendHeaderText appends what DecodeHeaderText returns.
+func appendHeaderText(dst, raw []byte) []byte {
 	if isASCII(raw) && !bytes.ContainsAny(raw, "\r\n") && !bytes.Contains(raw, []byte("=?")) {
-		return string(raw)
+		return append(dst, raw...)
 	}
-	d := headerText{rest: raw}
+	d := headerText{rest: raw, out: dst}
 	if bytes.IndexByte(raw, '\n') >= 0 || bytes.IndexByte(raw, '\r') >= 0 {
 		d.rest = unfold(raw)
 	}
 	for d.next() {
 	}
 	d.flush()
-	return string(d.out)
+	return d.out
 }
 
-func isASCII(b []byte) bool {
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
-			return false
-		}
+func isASCII(b []byte) bool { return asciiLen(b) == len(b) }
+
+// asciiLen returns how many octets at the start of b are ASCII.
+func asciiLen(b []byte) int {
+	n := 0
+	for len(b)-n >= 8 && binary.LittleEndian.Uint64(b[n:])&0x8080808080808080 == 0 {
+		n += 8
 	}
-	return true
+	for n < len(b) && b[n] < utf8.RuneSelf {
+		n++
+	}
+	return n
 }
 
 // unfold removes line ends.

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"sync"
@@ -28,10 +29,11 @@ const (
 type pieceBuffer struct {
 	raw    []byte // rawPiece octets
 	folded []byte // empty
+	lines  *bufio.Reader
 }
 
 var pieceBuffers = sync.Pool{New: func() any {
-	return &pieceBuffer{make([]byte, rawPiece), make([]byte, 0, foldedPiece)}
+	return &pieceBuffer{make([]byte, rawPiece), make([]byte, 0, foldedPiece), bufio.NewReaderSize(nil, lineBuffer)}
 }}
 
 // In reports whether UTF-8 text holds the needle.
@@ -44,26 +46,10 @@ func (n *Needle) In(s string) bool {
 	return bytes.Contains(appendFolded(box.folded, box.raw[:copy(box.raw, s)]), n.folded)
 }
 
-// InReader reports whether UTF-8 text holds the needle, keeping a bounded part
-// of the text.
-func (n *Needle) InReader(r io.Reader) (bool, error) {
-	if len(n.folded) == 0 {
-		return true, nil
-	}
-	found := false
-	err := foldReader(r, func(folded []byte) (keep int, more bool) {
-		found = bytes.Contains(folded, n.folded)
-		return min(len(folded), len(n.folded)-1), !found
-	})
-	return found, err
-}
-
 // foldReader folds UTF-8 text and shows it to f in pieces, which are valid until
 // f returns. The next piece begins with as many octets of this one as f says.
 // It ends when f wants no more. The error is that of the reader.
-func foldReader(r io.Reader, f func(folded []byte) (keep int, more bool)) error {
-	box := pieceBuffers.Get().(*pieceBuffer)
-	defer pieceBuffers.Put(box)
+func foldReader(box *pieceBuffer, r io.Reader, f func(folded []byte) (keep int, more bool)) error {
 	raw, folded := box.raw, box.folded
 	rest := 0 // octets of an unfinished rune at the start of raw
 	for {
@@ -104,14 +90,11 @@ func unfinished(b []byte) int {
 // composition taken away. What it appends is UTF-8 whatever comes, and of a
 // text cut between runes it makes the same as of the whole.
 func appendFolded(dst, text []byte) []byte {
-	for len(text) > 0 {
-		if b := text[0]; b < utf8.RuneSelf {
-			if 'A' <= b && b <= 'Z' {
-				b += 'a' - 'A'
-			}
-			dst = append(dst, b)
-			text = text[1:]
-			continue
+	for {
+		n := asciiLen(text)
+		dst = asciiLower(dst, text[:n])
+		if text = text[n:]; len(text) == 0 {
+			return dst
 		}
 		p := norm.NFKD.Properties(text)
 		r, size := utf8.DecodeRune(text)
@@ -126,7 +109,6 @@ func appendFolded(dst, text []byte) []byte {
 		}
 		text = text[size:]
 	}
-	return dst
 }
 
 func foldRune(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }

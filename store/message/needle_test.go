@@ -1,10 +1,20 @@
 package message
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
 )
+
+// inReader looks for a needle in text that comes in pieces.
+func inReader(n *Needle, r io.Reader) (bool, error) {
+	look := textLook{n: n}
+	box := pieceBuffers.Get().(*pieceBuffer)
+	defer pieceBuffers.Put(box)
+	err := foldReader(box, r, look.piece)
+	return look.found, err
+}
 
 func TestNeedle(t *testing.T) {
 	t.Parallel()
@@ -31,8 +41,8 @@ func TestNeedle(t *testing.T) {
 			t.Errorf("%.20q in %.20q: %v", tt.needle, tt.text, got)
 		}
 		for name, r := range map[string]func() (bool, error){
-			"at once":        func() (bool, error) { return n.InReader(strings.NewReader(tt.text)) },
-			"octet by octet": func() (bool, error) { return n.InReader(iotest.OneByteReader(strings.NewReader(tt.text))) },
+			"at once":        func() (bool, error) { return inReader(n, strings.NewReader(tt.text)) },
+			"octet by octet": func() (bool, error) { return inReader(n, iotest.OneByteReader(strings.NewReader(tt.text))) },
 		} {
 			if got, err := r(); err != nil || got != tt.want {
 				t.Errorf("%.20q in %.20q, %s: %v, %v", tt.needle, tt.text, name, got, err)
@@ -46,7 +56,7 @@ func FuzzNeedle(f *testing.F) {
 	f.Add("\xc3", "\xbc")
 	f.Fuzz(func(t *testing.T, text, what string) {
 		n := NewNeedle(what)
-		got, err := n.InReader(iotest.HalfReader(strings.NewReader(text)))
+		got, err := inReader(n, iotest.HalfReader(strings.NewReader(text)))
 		if want := n.In(text); err != nil || got != want {
 			t.Fatalf("in pieces %v, %v; at once %v", got, err, want)
 		}

@@ -66,14 +66,13 @@ type looseUTF8 struct{ transform.NopResetter }
 
 func (looseUTF8) Transform(dst, src []byte, atEOF bool) (nDst, nSrc int, err error) {
 	for nSrc < len(src) {
-		if c := src[nSrc]; c < utf8.RuneSelf {
-			if nDst == len(dst) {
-				return nDst, nSrc, transform.ErrShortDst
-			}
-			dst[nDst] = c
-			nDst++
-			nSrc++
+		if n := copy(dst[nDst:], src[nSrc:][:asciiLen(src[nSrc:])]); n > 0 {
+			nDst += n
+			nSrc += n
 			continue
+		}
+		if nDst == len(dst) {
+			return nDst, nSrc, transform.ErrShortDst
 		}
 		r, n := utf8.DecodeRune(src[nSrc:])
 		if r == utf8.RuneError && n <= 1 {

@@ -159,6 +159,7 @@ func (q *qpReader) Read(p []byte) (int, error) {
 func (q *qpReader) fill() {
 	out := q.buf[:0]
 	for len(out) < 1024 {
+		out = q.plain(out)
 		c, err := q.r.ReadByte()
 		if err != nil {
 			q.err = err
@@ -185,6 +186,30 @@ func (q *qpReader) fill() {
 		}
 	}
 	q.buf, q.pending = out, out
+}
+
+// plain takes what is read already up to the next octet that may mean something:
+// an "=", an end of a line, or white space before one.
+func (q *qpReader) plain(out []byte) []byte {
+	b, _ := q.r.Peek(min(q.r.Buffered(), 1024-len(out))) // cannot fail: it is read already
+	if len(b) == 0 || b[0] == ' ' || b[0] == '\t' {      // a long run of it is looked through once
+		return out
+	}
+	n := 0
+	for n < len(b) && b[n] != '=' && b[n] != '\r' && b[n] != '\n' {
+		n++
+	}
+	for n > 0 && (b[n-1] == ' ' || b[n-1] == '\t') {
+		n--
+	}
+	if n == 0 {
+		return out
+	}
+	out = append(out, q.space...)
+	q.space = q.space[:0]
+	out = append(out, b[:n]...)
+	q.r.Discard(n) // cannot fail: it is read already
+	return out
 }
 
 // escape decodes what follows a "=".

@@ -1,0 +1,207 @@
+package message
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unicode/utf8"
+
+	"letterbox/store/message/corpus"
+)
+
+// segments is the text that SEARCH looks through, made the simple way: each
+// segment whole, then folded.
+func segments(t testing.TB, wire []byte, s *Structure) (head, body [][]byte) {
+	t.Helper()
+	fields := func(part int) (list [][]byte) {
+		r := s.Parts[part].Header
+		err := ScanHeader(bytes.NewReader(wire[r.Offset:r.End()]), func(name string, value []byte) bool {
+			list = append(list, appendFolded(nil, []byte(name+": "+DecodeHeaderText(value))))
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	head = fields(0)
+	for i := range s.Parts {
+		if i > 0 {
+			body = append(body, fields(i)...)
+		}
+		p := &s.Parts[i]
+		if p.First != 0 || p.Type != "TEXT" && p.Type != "" {
+			continue
+		}
+		text, err := io.ReadAll(NewTextReader(bytes.NewReader(wire[p.Body.Offset:p.Body.End()]), p.Encoding, p.Charset))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = append(body, appendFolded(nil, text))
+	}
+	return head, body
+}
+
+func segmentText(list [][]byte) (b []byte) {
+	for _, s := range list {
+		b = append(append(b, s...), SegmentEnd)
+	}
+	return b
+}
+
+// verifySearchText holds what is searched, and what is found with needles,
+// against the simple way.
+func verifySearchText(t testing.TB, data []byte, needles []string) {
+	t.Helper()
+	wire := wireForm(data)
+	s := parse(data)
+	head, body := segments(t, wire, s)
+	all := slices.Concat(head, body)
+	for _, segment := range all {
+		if !utf8.Valid(segment) {
+			t.Errorf("a segment is no UTF-8: %.100q", segment)
+		}
+	}
+	var got bytes.Buffer
+	n, err := WriteSearchText(&got, bytes.NewReader(wire), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := segmentText(head); n != int64(len(h)) || !bytes.Equal(got.Bytes(), append(h, segmentText(body)...)) {
+		t.Errorf("the text has %d octets, the header's %d; it should have %d, %d", got.Len(), n, len(segmentText(all)), len(h))
+	}
+	for _, text := range needles {
+		needle := NewNeedle(text)
+		holds := func(s []byte) bool { return bytes.Contains(s, needle.folded) }
+		if found, err := needle.InText(bytes.NewReader(wire), s); err != nil || found != slices.ContainsFunc(all, holds) {
+			t.Errorf("%q in the text: %v, %v", text, found, err)
+		}
+		if found, err := needle.InBody(bytes.NewReader(wire), s); err != nil || found != slices.ContainsFunc(body, holds) {
+			t.Errorf("%q in the body: %v, %v", text, found, err)
+		}
+	}
+}
+
+// cuttings are pieces of a message's text, some of them with an octet changed.
+func cuttings(t testing.TB, rnd *rand.Rand, data []byte, n int) (needles []string) {
+	t.Helper()
+	head, body := segments(t, wireForm(data), parse(data))
+	all := slices.Concat(head, body)
+	for range n {
+		if len(all) == 0 {
+			break
+		}
+		s := all[rnd.IntN(len(all))]
+		at := rnd.IntN(len(s) + 1)
+		b := bytes.Clone(s[at:min(len(s), at+1+rnd.IntN(20))])
+		if len(b) > 0 && rnd.IntN(3) == 0 {
+			b[rnd.IntN(len(b))] = "etaoinE5 \xc3"[rnd.IntN(10)]
+		}
+		needles = append(needles, string(b))
+	}
+	return append(needles, "")
+}
+
+func TestSearchText(t *testing.T) {
+	t.Parallel()
+	list, err := corpus.Read("testdata/corpus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, m := range list {
+		needles := cuttings(t, rnd, m.Data, 20)
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			verifySearchText(t, m.Data, needles)
+		})
+	}
+	for _, m := range corpus.Huge() {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			verifySearchText(t, m.Data, []string{"bottom", "nowhere"})
+		})
+	}
+}
+
+// TestSearchTextSegments: what is looked through, in words.
+func TestSearchTextSegments(t *testing.T) {
+	t.Parallel()
+	const mail = "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nX-Folded: a\r\n b\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\npreamble\r\n" +
+		"--x\r\n\r\nA PLAN\r\n" +
+		"--x\r\nContent-Type: image/png\r\n\r\npicture\r\n" +
+		"--x\r\nContent-Type: text/html; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<b>Stra=DFe</b>\r\n" +
+		"--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: inside\r\n\r\nDeep\r\n--x--\r\nepilogue\r\n"
+	want := "subject: gru\u0308ße|x-folded: a b|content-type: multipart/mixed; boundary=x|!" +
+		"a plan|content-type: image/png|content-type: text/html; charset=iso-8859-1|content-transfer-encoding: quoted-printable|<b>straße</b>|" +
+		"content-type: message/rfc822|subject: inside|deep|"
+	var got bytes.Buffer
+	head, err := WriteSearchText(&got, bytes.NewReader([]byte(mail)), parse([]byte(mail)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := slices.Insert(got.Bytes(), int(head), '!')
+	if s := string(bytes.ReplaceAll(b, []byte{SegmentEnd}, []byte("|"))); s != want {
+		t.Errorf("\n%q, want\n%q", s, want)
+	}
+}
+
+// A fullWriter takes so many octets.
+type fullWriter struct{ room int }
+
+var errFull = errors.New("full")
+
+func (f *fullWriter) Write(b []byte) (int, error) {
+	if len(b) > f.room {
+		return 0, errFull
+	}
+	f.room -= len(b)
+	return len(b), nil
+}
+
+// TestSearchTextStops: an error of the writer or of the message ends it.
+func TestSearchTextStops(t *testing.T) {
+	t.Parallel()
+	wire := []byte(nestedMessage)
+	s := parse(wire)
+	var whole bytes.Buffer
+	head, err := WriteSearchText(&whole, bytes.NewReader(wire), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room := range whole.Len() {
+		n, err := WriteSearchText(&fullWriter{room}, bytes.NewReader(wire), s)
+		if err != errFull || n > head {
+			t.Fatalf("room for %d of %d octets: %d of the header, %v", room, whole.Len(), n, err)
+		}
+	}
+	failing := brokenAt{bytes.NewReader(wire), int64(len(wire)) / 2}
+	if _, err := WriteSearchText(io.Discard, failing, s); err != errFull {
+		t.Errorf("a message that cannot be read: %v", err)
+	}
+	if _, err := NewNeedle("nowhere").InText(failing, s); err != errFull {
+		t.Errorf("a message that cannot be read: %v", err)
+	}
+}
+
+// brokenAt fails from an offset on.
+type brokenAt struct {
+	r   io.ReaderAt
+	off int64
+}
+
+func (b brokenAt) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > b.off {
+		return 0, errFull
+	}
+	return b.r.ReadAt(p, off)
+}
+
+// FuzzSearchText: whatever comes, what is searched is what the parts hold.
+func FuzzSearchText(f *testing.F) {
+	seed(f, func(data []byte) { f.Add(data, "the") })
+	f.Fuzz(func(t *testing.T, data []byte, needle string) { verifySearchText(t, data, []string{needle}) })
+}
