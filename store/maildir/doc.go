@@ -21,6 +21,8 @@
 //   - What other programs wrote and we do not understand (flag letters, fields
 //     of the list's head and records, lines of letterbox-folder) is kept.
 //   - Nothing written depends on word size or byte order.
+//   - A Reader changes nothing: it is for trees that are not ours, and for
+//     reading beside a running server.
 //
 // # Beside Dovecot
 //

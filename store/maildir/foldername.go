@@ -1,8 +1,11 @@
 package maildir
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -65,8 +68,7 @@ func checkName(path string) error {
 		return badName(path, "it is not UTF-8")
 	}
 	for _, r := range path {
-		// RFC 5198, 2 and RFC 6855, 3: no control characters, no line separators.
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError {
+		if forbidden(r) {
 			return badName(path, "it has a control character in it")
 		}
 	}
@@ -80,6 +82,56 @@ func checkName(path string) error {
 	}
 	return nil
 }
+
+// forbidden: RFC 5198, 2 and RFC 6855, 3: no control characters, no line separators.
+func forbidden(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
+}
+
+// CleanName makes of any text a name that a new folder can have, in NFC: what
+// cannot be in one becomes "_", levels without a name are left out, and what is
+// too long is cut and gets a mark made of all of it. A name that is fine already
+// stays as it is.
+func CleanName(path string) string {
+	levels := strings.Split(strings.ToValidUTF8(path, "_"), "/")
+	levels = slices.DeleteFunc(levels, func(level string) bool { return level == "" })
+	for i, level := range levels {
+		levels[i] = cleanLevel(level)
+	}
+	if len(levels) == 0 {
+		return "_"
+	}
+	name := Normalize(strings.Join(levels, "/"))
+	if len(encodeName(name)) <= maxDirName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(path))
+	mark := "-" + hex.EncodeToString(sum[:4])
+	runes := []rune(name)
+	runes = runes[:min(len(runes), maxDirName)]
+	for len(encodeName(string(runes)+mark)) > maxDirName {
+		runes = runes[:len(runes)-1]
+	}
+	return string(runes) + mark
+}
+
+func cleanLevel(level string) string {
+	level = strings.Map(func(r rune) rune {
+		if forbidden(r) {
+			return '_'
+		}
+		return r
+	}, level)
+	if level == "." || level == ".." {
+		return strings.Repeat("_", len(level))
+	}
+	return level
+}
+
+// DecodeLevel gives the name to show for a directory that is one level of a
+// name, in trees whose folders lie in one another (Dovecot's LAYOUT=fs, mbsync):
+// modified UTF-7 where it is that, else as it stands. "" when it is no level.
+func DecodeLevel(dir string) string { return decodeLevel(dir) }
 
 // encodeName writes any name, without judging it.
 func encodeName(path string) string {
