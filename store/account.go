@@ -20,6 +20,9 @@ type Account struct {
 	person   string
 	root     *maildir.Root
 	watchers watchers
+	usage    usage
+
+	counting sync.Mutex // held by who counts the folders
 
 	mu     sync.Mutex // guards the list of mailboxes on disk and what follows
 	closed bool
@@ -79,6 +82,8 @@ func (a *Account) adopt(name string, folder *maildir.Folder) *Mailbox {
 		if m.usable() == nil && m.dir().Same(folder) {
 			delete(a.open, old)
 			m.renamed(name, folder)
+			a.usage.doubt(old)
+			a.recount()
 			a.open[name] = m
 			a.watchers.wake()
 			return m
@@ -86,6 +91,9 @@ func (a *Account) adopt(name string, folder *maildir.Folder) *Mailbox {
 	}
 	m := &Mailbox{a: a, id: a.s.ids.Add(1), name: name, folder: folder}
 	if was := a.open[name]; was != nil {
+		was.replaced.Store(true)
+		a.usage.doubt(name)
+		a.recount()
 		a.open[fmt.Sprintf("%s\x00%d", name, was.id)] = was // for who still has it open
 	}
 	a.open[name] = m

@@ -52,7 +52,7 @@
 //
 // # Locks
 //
-// In this order: Store.making, Store.mu, Account.mu, Mailbox.writeMu (of two
+// In this order: Store.making, Account.counting, Store.mu, Account.mu, Mailbox.writeMu (of two
 // mailboxes that of the one opened first), dovecot-uidlist.lock, Mailbox.mu. Those
-// of notifier, idleList, watchers and index.Data are taken last, for moments.
+// of notifier, idleList, watchers, usage and index.Data are taken last, for moments.
 package store

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"letterbox/store/index"
 	"letterbox/store/maildir"
 )
 
@@ -37,6 +38,9 @@ func (a *Account) List() ([]MailboxInfo, error) {
 	names, err := a.root.Folders()
 	if err != nil {
 		return nil, diskError(err)
+	}
+	if a.usage.stale(names) { // other programs have made or removed some
+		a.askCount()
 	}
 	subs, err := a.root.Subscriptions()
 	if err != nil {
@@ -149,6 +153,7 @@ func (a *Account) Create(name, specialUse string) error {
 			return errors.Join(diskError(err), folderError(a.root.Remove(canonical), name))
 		}
 	}
+	a.usage.fill(canonical, index.Totals{})
 	a.watchers.wake()
 	return nil
 }
@@ -204,8 +209,10 @@ func (a *Account) Delete(name string) error {
 		}
 	}
 	if err != nil {
+		a.recount() // it may be gone all the same
 		return folderError(err, name)
 	}
+	a.usage.drop(canonical)
 	a.watchers.wake()
 	return nil
 }
@@ -263,8 +270,8 @@ func (a *Account) Rename(from, to string) error {
 		return folderError(err, from)
 	}
 	for name, m := range a.open {
-		rest, ok := strings.CutPrefix(name, from)
-		if !ok || rest != "" && rest[0] != '/' {
+		rest, ok := below(name, from)
+		if !ok {
 			continue
 		}
 		delete(a.open, name)
@@ -275,6 +282,7 @@ func (a *Account) Rename(from, to string) error {
 		}
 		m.renamed(to+rest, folder)
 	}
+	a.usage.rename(from, to)
 	a.watchers.wake()
 	return nil
 }
@@ -293,6 +301,7 @@ func (m *Mailbox) renamed(name string, folder *maildir.Folder) {
 	}
 	m.mu.Unlock()
 	if m.loaded {
+		m.count()
 		m.a.s.notifier.addMailbox(m)
 	}
 }

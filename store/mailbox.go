@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"letterbox/store/index"
@@ -21,6 +22,7 @@ type Mailbox struct {
 	id       uint64 // in the order of opening
 	refs     int    // guarded by a.mu
 	watchers watchers
+	replaced atomic.Bool // another Mailbox has its name
 
 	queueMu sync.Mutex // guards queue
 	queue   []*arrival // messages waiting to be placed
@@ -315,6 +317,7 @@ func (m *Mailbox) loadOnce() error {
 		return errors.Join(folderError(err, m.name), m.unload())
 	}
 	m.loaded = true
+	m.count()
 	m.a.s.notifier.addMailbox(m)
 	m.askReadAhead(0)
 	return nil
@@ -409,9 +412,11 @@ func (m *Mailbox) wake() {
 	m.a.watchers.wake()
 }
 
-// flush writes the index out. Its errors cost time at the next opening, no more.
-// The caller holds writeMu.
+// flush ends a change of the index: the account is told what the mailbox holds
+// now, and the index is written out. Errors of that cost time at the next opening,
+// no more. The caller holds writeMu.
 func (m *Mailbox) flush() {
+	m.count()
 	if err := m.x.Flush(); err != nil {
 		m.a.s.log.Warn("writing the index", "person", m.a.person, "mailbox", m.name, "err", err)
 	}

@@ -335,6 +335,25 @@ func (md *model) Check(t *rapid.T) {
 			md.checkClient(t, box, m)
 		})
 	}
+	md.checkUsage(t)
+}
+
+// checkUsage compares what the account is said to hold.
+func (md *model) checkUsage(t *rapid.T) {
+	want := Usage{Complete: true}
+	for _, box := range modelBoxes {
+		for _, l := range md.boxes[box] {
+			want.Messages++
+			want.Bytes += int64(len(l.text))
+		}
+	}
+	a, err := md.s.Account("ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := a.CountUsage(context.Background()); err != nil || got != want {
+		t.Fatalf("the account holds %+v, not %+v (%v)", got, want, err)
+	}
 }
 
 func (md *model) checkBox(t *rapid.T, box string, m *Mailbox) {

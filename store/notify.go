@@ -191,7 +191,7 @@ func (n *notifier) start(w *fsnotify.Watcher) {
 	}
 	for a, w := range n.accounts {
 		n.watchAccount(w)
-		a.watchers.wake() // for what was done before
+		a.listChanged() // for what was done before
 	}
 }
 
@@ -322,7 +322,7 @@ func (n *notifier) lookAtLists(as []*Account) {
 		}
 		n.mu.Unlock()
 		if changed {
-			a.watchers.wake()
+			a.listChanged()
 		}
 	}
 }
@@ -361,7 +361,7 @@ func (n *notifier) take(events <-chan fsnotify.Event, ev fsnotify.Event, waiting
 		}
 	}
 	for a := range lists {
-		a.watchers.wake()
+		a.listChanged()
 	}
 }
 

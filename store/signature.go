@@ -12,8 +12,10 @@ import (
 type signature = [16]int64
 
 // sign reads the folder's signature.
-func (m *Mailbox) sign() (signature, maildir.Stamp, error) {
-	st, err := m.folder.Stamp()
+func (m *Mailbox) sign() (signature, maildir.Stamp, error) { return signatureOf(m.folder) }
+
+func signatureOf(folder *maildir.Folder) (signature, maildir.Stamp, error) {
+	st, err := folder.Stamp()
 	if err != nil {
 		return signature{}, st, err
 	}
@@ -21,7 +23,7 @@ func (m *Mailbox) sign() (signature, maildir.Stamp, error) {
 	for i, f := range []maildir.FileStamp{st.New, st.Cur, st.UIDList, st.Keywords} {
 		sig[3*i], sig[3*i+1], sig[3*i+2] = int64(f.Inode), f.Size, f.ModTime
 	}
-	fi, err := m.folder.FS().Lstat(folderFileName)
+	fi, err := folder.FS().Lstat(folderFileName)
 	switch {
 	case err == nil:
 		sig[12], sig[13] = fi.Size(), fi.ModTime().UnixNano()

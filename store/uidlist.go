@@ -277,6 +277,8 @@ func (m *Mailbox) abandon(reason error) error {
 			m.a.s.log.Debug("discarding an index", "mailbox", m.name, "err", derr)
 		}
 	}
+	m.a.usage.doubt(m.name)
+	m.a.recount()
 	m.wake()
 	return err
 }
