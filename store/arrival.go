@@ -214,7 +214,7 @@ func (m *Mailbox) catchUp(lock *maildir.UIDListLock, n int) (UID, error) {
 	if err != nil {
 		return 0, diskError(err)
 	}
-	if len(l.unknown) > 0 || l.damaged || l.header.UIDNext > m.x.UIDNext {
+	if len(l.lines) > 0 || l.damaged || l.header.UIDNext > m.x.UIDNext {
 		m.mark = maildir.Mark{}
 		if err := m.syncLocked(lock); err != nil {
 			return 0, err

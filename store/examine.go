@@ -17,7 +17,7 @@ import (
 // its name nor its line in dovecot-uidlist tells its size on the wire. Errors
 // wrap fs.ErrNotExist when it is gone, errNoMessage when it is none. One that
 // cannot be read is a message all the same, and one that the index has no room for.
-func (m *Mailbox) examine(e maildir.Entry, line listed, guid string) (index.Record, error) {
+func (m *Mailbox) examine(e maildir.Entry, line listed, listed maildir.Sizes, guid string) (index.Record, error) {
 	r := index.Record{UID: line.uid, Saved: line.saved, Hash: index.Hash(e.Name.Base)}
 	fi, err := m.folder.Stat(e.Ref())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,10 +33,10 @@ func (m *Mailbox) examine(e maildir.Entry, line listed, guid string) (index.Reco
 	entry := index.Entry{index.BaseName: []byte(e.Name.Base), index.GUID: []byte(guid)}
 	sizes := e.Name.Sizes()
 	if sizes.Physical < 0 {
-		sizes.Physical = line.physical
+		sizes.Physical = listed.Physical
 	}
 	if sizes.Virtual < 0 {
-		sizes.Virtual = line.virtual
+		sizes.Virtual = listed.Virtual
 	}
 	r.SetSize(fi.Size())
 	if sizes.Virtual >= fi.Size() && sizes.Virtual <= 2*fi.Size() && (sizes.Physical < 0 || sizes.Physical == fi.Size()) {

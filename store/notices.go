@@ -43,13 +43,16 @@ func (m *Mailbox) syncNotices(lock *maildir.UIDListLock, ns []notice) (enough bo
 
 // scanOf is a scan that looks at nothing but the files of notices.
 func (m *Mailbox) scanOf(ns []notice, l *listing, lock *maildir.UIDListLock) *scan {
-	s := &scan{m: m, l: l, lock: lock, touched: time.Now(), seen: make([]bool, len(m.x.Records)), byHash: map[uint64]int32{}, odd: map[uint32]string{}}
+	records := m.x.Records
+	s := &scan{m: m, l: l, lock: lock, touched: time.Now(), seen: make([]bool, len(records)), odd: map[uint32]string{}}
 	for i := range s.seen {
 		s.seen[i] = true
 	}
-	for hash, i := range m.wanted(ns) {
+	s.records = newHashTable(len(ns), func(i int) uint64 { return records[i].Hash })
+	for _, i := range m.wanted(ns) {
 		if i >= 0 {
-			s.byHash[hash], s.seen[i] = int32(i), false
+			s.records.put(i)
+			s.seen[i] = false
 		}
 	}
 	return s
@@ -65,8 +68,8 @@ func (s *scan) noticed(ns []notice) bool {
 		h := index.Hash(maildir.ParseName(n.at.File).Base)
 		of[h] = append(of[h], n)
 	}
-	for h := range s.l.unknown {
-		if of[h] == nil {
+	for i := range s.l.lines {
+		if of[s.l.lines[i].hash] == nil {
 			return false // a message whose notice has not come yet
 		}
 	}
@@ -93,7 +96,7 @@ func (s *scan) findNoticed(h uint64, ns []notice) (e maildir.Entry, found, clear
 		places[n.at] = places[n.at] || n.arrived
 		removed[n.at] = removed[n.at] || n.removed
 	}
-	i, known := s.byHash[h]
+	i, known := s.records.find(h)
 	if known {
 		at, _, err := s.m.ref(&s.m.x.Records[i])
 		if err != nil {

@@ -14,19 +14,49 @@ import (
 // modSeqBlock is how many mod-sequences are reserved at a time.
 const modSeqBlock = 1 << 16
 
-// listed is what dovecot-uidlist says of a message that the index does not know.
+// listed is a line of dovecot-uidlist about a message that the index does not know.
 type listed struct {
-	uid               uint32
-	saved             uint32
-	physical, virtual int64
+	hash  uint64 // of the base name
+	uid   uint32
+	saved uint32
+	used  bool // its file was found
 }
 
 // A listing is what was read of dovecot-uidlist.
 type listing struct {
 	header  maildir.UIDHeader
-	unknown map[uint64]listed // by hash of the base name
-	guids   map[uint64]string // of those that have one
+	lines   []listed
+	byHash  hashTable                // of lines
+	guids   map[uint32]string        // by UID, of those that have one
+	sizes   map[uint32]maildir.Sizes // likewise
 	damaged bool
+}
+
+// find returns the line of a base name's hash, nil if there is none.
+func (l *listing) find(hash uint64) *listed {
+	i, ok := l.byHash.find(hash)
+	if !ok {
+		return nil
+	}
+	return &l.lines[i]
+}
+
+func (l *listing) sizesOf(uid uint32) maildir.Sizes {
+	if s, ok := l.sizes[uid]; ok {
+		return s
+	}
+	return maildir.Sizes{Physical: -1, Virtual: -1}
+}
+
+// add takes in a line.
+func (l *listing) add(rec maildir.UIDRecord) {
+	l.lines = append(l.lines, listed{hash: index.Hash(rec.Base), uid: rec.UID, saved: seconds32(rec.SaveDate)})
+	if rec.GUID != "" {
+		l.guids[rec.UID] = rec.GUID
+	}
+	if rec.Physical >= 0 || rec.Virtual >= 0 {
+		l.sizes[rec.UID] = maildir.Sizes{Physical: rec.Physical, Virtual: rec.Virtual}
+	}
 }
 
 // readList reads dovecot-uidlist, or what was added to it since the last time.
@@ -37,7 +67,7 @@ func (m *Mailbox) readList() (*listing, error) {
 		return nil, err
 	}
 	defer r.Close()
-	l := &listing{unknown: map[uint64]listed{}, guids: map[uint64]string{}}
+	l := &listing{guids: map[uint32]string{}, sizes: map[uint32]maildir.Sizes{}}
 	if !r.Resumed() {
 		m.lines = 0
 	}
@@ -47,16 +77,12 @@ func (m *Mailbox) readList() (*listing, error) {
 			break
 		}
 		m.lines++
-		h := index.Hash(rec.Base)
 		if m.x != nil {
-			if i, ok := m.x.Find(rec.UID); ok && m.x.Records[i].Hash == h {
+			if i, ok := m.x.Find(rec.UID); ok && m.x.Records[i].Hash == index.Hash(rec.Base) {
 				continue
 			}
 		}
-		l.unknown[h] = listed{rec.UID, seconds32(rec.SaveDate), rec.Physical, rec.Virtual}
-		if rec.GUID != "" {
-			l.guids[h] = rec.GUID
-		}
+		l.add(rec)
 	}
 	if err := r.Err(); err != nil {
 		return nil, err
@@ -66,6 +92,10 @@ func (m *Mailbox) readList() (*listing, error) {
 		l.damaged = true
 	}
 	l.header, m.mark = r.Header(), r.Mark()
+	l.byHash = newHashTable(len(l.lines), func(i int) uint64 { return l.lines[i].hash })
+	for i := range l.lines {
+		l.byHash.put(i)
+	}
 	return l, nil
 }
 
@@ -240,7 +270,7 @@ func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 // isNews reports whether a list holds what this process has not written, so
 // that it may not be on disk: a UID is, before anybody is shown it.
 func (m *Mailbox) isNews(l *listing) bool {
-	return m.x == nil || len(l.unknown) > 0 || l.header.UIDNext > m.x.UIDNext || l.header.ModSeqCeiling > m.x.Ceiling
+	return m.x == nil || len(l.lines) > 0 || l.header.UIDNext > m.x.UIDNext || l.header.ModSeqCeiling > m.x.Ceiling
 }
 
 // newIndex starts an empty index for a folder, in memory where it cannot be written.

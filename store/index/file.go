@@ -177,9 +177,13 @@ func (x *Index) Data() *Data { return x.data }
 // goes on in memory and nothing of it is left on disk. It may run beside
 // readers.
 func (x *Index) Flush() error {
-	if len(x.pending) == 0 || x.file.broken {
+	if len(x.pending) == 0 && !x.anew || x.file.broken {
 		x.pending = nil
 		return nil
+	}
+	if x.anew {
+		x.pending = nil
+		return x.rewrite(false)
 	}
 	x.pending = appendState(x.pending, &x.State, x.dead)
 	p := x.pending
@@ -286,7 +290,7 @@ func (x *Index) writeSnapshot() error {
 		return errors.Join(err, f.Close(), removeIfThere(l.root, Name+temporary))
 	}
 	old := x.file.f
-	x.file, x.pending = l, nil
+	x.file, x.pending, x.anew = l, nil, false
 	if old != nil {
 		return old.Close()
 	}

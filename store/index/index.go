@@ -38,6 +38,7 @@ type Index struct {
 
 	odd     map[uint32]string
 	pending []byte // operations that Flush will write
+	anew    bool   // they are not all: Flush will write the file anew
 	removed bool   // some records are marked gone
 	dead    int64  // octets in the data file that nothing refers to
 	file    logFile
@@ -74,20 +75,35 @@ func (x *Index) Put(rec Record) {
 	x.pending = appendRecord(append(x.pending, opPut), &rec)
 }
 
-// PutAll adds records of UIDs that are not there yet, in ascending order.
+// maxPending is how many octets of changes are held for Flush. Where there are
+// more it writes the file anew.
+const maxPending = 1 << 20
+
+// Expect makes room for n further records.
+func (x *Index) Expect(n int) { x.Records = slices.Grow(x.Records, n) }
+
+// PutAll adds records of UIDs that are not there yet, in ascending order. It may
+// keep recs.
 func (x *Index) PutAll(recs []Record) {
 	if len(recs) == 0 {
 		return
 	}
+	x.anew = x.anew || len(x.pending)+len(recs)*(1+recordSize) > maxPending
 	for i := range recs {
 		x.State.Totals = x.State.Totals.Add(totalsOf(&recs[i]))
-		x.pending = appendRecord(append(x.pending, opPut), &recs[i])
 		x.State.ModSeq = max(x.State.ModSeq, recs[i].ModSeq)
+		if !x.anew {
+			x.pending = appendRecord(append(x.pending, opPut), &recs[i])
+		}
 	}
 	x.State.Clean = false
 	x.State.UIDNext = max(x.State.UIDNext, recs[len(recs)-1].UID+1)
 	inOrder := len(x.Records) == 0 || x.Records[len(x.Records)-1].UID < recs[0].UID
-	x.Records = append(x.Records, recs...)
+	if cap(x.Records) == 0 {
+		x.Records = recs
+	} else {
+		x.Records = append(x.Records, recs...)
+	}
 	if !inOrder {
 		slices.SortFunc(x.Records, func(a, b Record) int { return cmp.Compare(a.UID, b.UID) })
 	}
