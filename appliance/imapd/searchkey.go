@@ -99,11 +99,9 @@ func (s *searchCompiler) compile(k *imapwire.SearchKey) test {
 	case imapwire.SearchHeader:
 		return compileHeader(k.Field, k.Text)
 	case imapwire.SearchBody:
-		n := message.NewNeedle(k.Text)
-		return test{needsText, func(m *candidate) (bool, error) { return m.bodyHas(n) }}
+		return compileText(message.BodySearch(k.Text))
 	case imapwire.SearchText:
-		n := message.NewNeedle(k.Text)
-		return test{needsText, func(m *candidate) (bool, error) { return m.textHas(n) }}
+		return compileText(message.TextSearch(k.Text))
 	case imapwire.SearchSentBefore, imapwire.SearchSentOn, imapwire.SearchSentSince:
 		return compileSent(k)
 	case imapwire.SearchLarger:
@@ -236,8 +234,8 @@ func compileSent(k *imapwire.SearchKey) test {
 // compileHeader makes the test of a header field, from the cached ENVELOPE
 // where that has the field.
 func compileHeader(field, text string) test {
-	n := message.NewNeedle(text)
 	if get, ok := envelopeText[field]; ok && text != "" {
+		n := message.NewNeedle(text)
 		return test{needsEnvelope, func(m *candidate) (bool, error) {
 			env, err := m.envelope()
 			if err != nil {
@@ -246,7 +244,13 @@ func compileHeader(field, text string) test {
 			return n.In(get(env)), nil
 		}}
 	}
-	return test{needsHeader, func(m *candidate) (bool, error) { return m.headerHas(field, n) }}
+	q := message.FieldSearch(field, text)
+	return test{needsHeader, func(m *candidate) (bool, error) { return m.holds(q) }}
+}
+
+// compileText makes the test of the header and the body, or of the body alone.
+func compileText(q *message.Search) test {
+	return test{needsText, func(m *candidate) (bool, error) { return m.holds(q) }}
 }
 
 // envelopeText gives the decoded text of the fields that ENVELOPE has as they

@@ -2,7 +2,6 @@ package imapd
 
 import (
 	"io"
-	"strings"
 
 	"letterbox/store"
 	"letterbox/store/message"
@@ -74,37 +73,13 @@ func (m *candidate) open() (*openMessage, error) {
 	return m.file, nil
 }
 
-// headerHas reports whether a field of that name, in lower case, holds n.
-func (m *candidate) headerHas(field string, n *message.Needle) (bool, error) {
+// holds reports whether a search finds something in the message.
+func (m *candidate) holds(q *message.Search) (bool, error) {
 	f, err := m.open()
 	if err != nil {
 		return false, err
 	}
-	found := false
-	r := f.structure.Parts[0].Header
-	err = message.ScanHeader(f.Section(r.Offset, r.Len), func(name string, value []byte) bool {
-		found = strings.EqualFold(name, field) && n.In(message.DecodeHeaderText(value))
-		return !found
-	})
-	return found, err
-}
-
-// textHas reports whether the header or the body holds n.
-func (m *candidate) textHas(n *message.Needle) (bool, error) {
-	f, err := m.open()
-	if err != nil {
-		return false, err
-	}
-	return n.InText(endingReader{m.c, f}, f.structure)
-}
-
-// bodyHas reports whether the body holds n.
-func (m *candidate) bodyHas(n *message.Needle) (bool, error) {
-	f, err := m.open()
-	if err != nil {
-		return false, err
-	}
-	return n.InBody(endingReader{m.c, f}, f.structure)
+	return q.InMessage(endingReader{m.c, f}, f.structure)
 }
 
 // An endingReader reads a message until long commands should give up.

@@ -9,7 +9,7 @@ import (
 
 // inReader looks for a needle in text that comes in pieces.
 func inReader(n *Needle, r io.Reader) (bool, error) {
-	look := textLook{n: n}
+	look := textLook{q: &Search{needle: n.folded}}
 	box := pieceBuffers.Get().(*pieceBuffer)
 	defer pieceBuffers.Put(box)
 	err := foldReader(box, r, look.piece)

@@ -1,7 +1,6 @@
 package message
 
 import (
-	"bytes"
 	"cmp"
 	"io"
 )
@@ -29,28 +28,6 @@ func WriteSearchText(w io.Writer, wire io.ReaderAt, s *Structure) (head int64, e
 		err = walk.body()
 	}
 	return head, cmp.Or(out.err, err)
-}
-
-// InText reports whether the header or the body of a message in wire form holds
-// the needle, within one of the segments of WriteSearchText.
-func (n *Needle) InText(wire io.ReaderAt, s *Structure) (bool, error) {
-	look := textLook{n: n}
-	walk := newTextWalk(wire, s, &look)
-	defer walk.close()
-	err := walk.header(0)
-	if err == nil {
-		err = walk.body()
-	}
-	return look.found, err
-}
-
-// InBody is InText without the message's own header.
-func (n *Needle) InBody(wire io.ReaderAt, s *Structure) (bool, error) {
-	look := textLook{n: n}
-	walk := newTextWalk(wire, s, &look)
-	defer walk.close()
-	err := walk.body()
-	return look.found, err
 }
 
 // A textTaker takes the segments of a message's text, folded.
@@ -145,16 +122,3 @@ func (o *textOutput) end() (more bool) {
 	_, more = o.piece([]byte{SegmentEnd})
 	return more
 }
-
-// textLook looks for a needle in segments.
-type textLook struct {
-	n     *Needle
-	found bool
-}
-
-func (l *textLook) piece(folded []byte) (keep int, more bool) {
-	l.found = bytes.Contains(folded, l.n.folded)
-	return min(len(folded), max(0, len(l.n.folded)-1)), !l.found
-}
-
-func (l *textLook) end() bool { return true }

@@ -6,7 +6,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"unicode/utf8"
 
 	"letterbox/store/message/corpus"
@@ -73,14 +75,51 @@ func verifySearchText(t testing.TB, data []byte, needles []string) {
 	if h := segmentText(head); n != int64(len(h)) || !bytes.Equal(got.Bytes(), append(h, segmentText(body)...)) {
 		t.Errorf("the text has %d octets, the header's %d; it should have %d, %d", got.Len(), n, len(segmentText(all)), len(h))
 	}
-	for _, text := range needles {
-		needle := NewNeedle(text)
-		holds := func(s []byte) bool { return bytes.Contains(s, needle.folded) }
-		if found, err := needle.InText(bytes.NewReader(wire), s); err != nil || found != slices.ContainsFunc(all, holds) {
-			t.Errorf("%q in the text: %v, %v", text, found, err)
-		}
-		if found, err := needle.InBody(bytes.NewReader(wire), s); err != nil || found != slices.ContainsFunc(body, holds) {
-			t.Errorf("%q in the body: %v, %v", text, found, err)
+	if len(needles) > 0 {
+		verifySearches(t, wire, s, head, body, needles)
+	}
+}
+
+func verifySearches(t testing.TB, wire []byte, s *Structure, head, body [][]byte, needles []string) {
+	t.Helper()
+	names := []string{"subject", "to"}
+	for _, field := range head {
+		name, _, _ := bytes.Cut(field, []byte(": "))
+		names = append(names, string(name))
+	}
+	stored := append(segmentText(head), segmentText(body)...)
+	for i, text := range needles {
+		needle := NewNeedle(text).folded
+		holds := func(s []byte) bool { return bytes.Contains(s, needle) }
+		name := names[i%len(names)]
+		for _, c := range []struct {
+			where  string
+			search *Search
+			want   bool
+		}{
+			{"text", TextSearch(text), slices.ContainsFunc(head, holds) || slices.ContainsFunc(body, holds)},
+			{"body", BodySearch(text), slices.ContainsFunc(body, holds)},
+			{name, FieldSearch(name, text), slices.ContainsFunc(head, func(field []byte) bool {
+				value, ok := bytes.CutPrefix(field, appendFolded(nil, []byte(name+": ")))
+				return ok && holds(value)
+			})},
+		} {
+			if found, err := c.search.InMessage(bytes.NewReader(wire), s); err != nil || found != c.want {
+				t.Errorf("%q in the %s of the message: %v, %v", text, c.where, found, err)
+			}
+			for name, r := range map[string]io.Reader{"at once": bytes.NewReader(stored), "octet by octet": iotest.OneByteReader(bytes.NewReader(stored))} {
+				if len(stored) > 100_000 && name != "at once" {
+					continue
+				}
+				if found, err := c.search.InText(r, int64(len(segmentText(head)))); err != nil || found != c.want {
+					t.Errorf("%q in the %s as stored, %s: %v, %v", text, c.where, name, found, err)
+				}
+			}
+			for _, part := range c.search.Parts() {
+				if c.want && !slices.ContainsFunc(slices.Concat(head, body), func(s []byte) bool { return bytes.Contains(s, part) }) {
+					t.Errorf("%q is in the %s and its part %q is nowhere", text, c.where, part)
+				}
+			}
 		}
 	}
 }
@@ -102,7 +141,7 @@ func cuttings(t testing.TB, rnd *rand.Rand, data []byte, n int) (needles []strin
 		}
 		needles = append(needles, string(b))
 	}
-	return append(needles, "")
+	return append(needles, "", strings.Repeat("long ", 20_000))
 }
 
 func TestSearchText(t *testing.T) {
@@ -182,7 +221,7 @@ func TestSearchTextStops(t *testing.T) {
 	if _, err := WriteSearchText(io.Discard, failing, s); err != errFull {
 		t.Errorf("a message that cannot be read: %v", err)
 	}
-	if _, err := NewNeedle("nowhere").InText(failing, s); err != errFull {
+	if _, err := TextSearch("nowhere").InMessage(failing, s); err != errFull {
 		t.Errorf("a message that cannot be read: %v", err)
 	}
 }
