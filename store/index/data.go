@@ -15,10 +15,10 @@ import (
 const DataName = "letterbox.data"
 
 const (
-	dataMagic      = "LBXDATA2"
+	dataMagic      = "LBXDATA3"
 	dataHeaderSize = 32
 	entryMagic     = 0x4C42
-	sections       = 3
+	sections       = 4
 	entryHeader    = 2 + 2 + 4 + sections*8 + 4
 	maxSection     = 1 << 24
 	windowSize     = 32 << 10
@@ -32,6 +32,7 @@ const (
 	BaseName  Section = iota
 	Structure         // message.Structure.AppendBinary, ENVELOPE and BODYSTRUCTURE among it; empty: not parsed
 	GUID              // the identity the message brought along; empty: its base name
+	TextPlace         // where the text file has its text; empty: nowhere
 )
 
 // ErrNoData says that the data file does not hold what was asked for.
@@ -76,12 +77,7 @@ func createData(root *os.Root, name string, generation uint64) (*Data, error) {
 
 // openData opens the data file if it is of this generation.
 func openData(root *os.Root, generation uint64) (*Data, error) {
-	if fi, err := root.Lstat(DataName); err != nil {
-		return nil, err
-	} else if !fi.Mode().IsRegular() {
-		return nil, errDamaged
-	}
-	f, _, err := openExisting(root, DataName)
+	f, err := openRegular(root, DataName)
 	if err != nil {
 		return nil, err
 	}
@@ -247,6 +243,17 @@ func (d *Data) close() error {
 		return nil
 	}
 	return d.f.Close()
+}
+
+// openRegular opens one of our files, which must be none of another kind.
+func openRegular(root *os.Root, name string) (*os.File, error) {
+	if fi, err := root.Lstat(name); err != nil {
+		return nil, err
+	} else if !fi.Mode().IsRegular() {
+		return nil, errDamaged
+	}
+	f, _, err := openExisting(root, name)
+	return f, err
 }
 
 // openExisting opens one of our files, for reading only where writing is not possible.

@@ -13,15 +13,14 @@ import (
 const Name = "letterbox.index"
 
 const (
-	indexMagic     = "LBXINDX2"
-	headerSize     = 32
-	blockHeader    = 8
-	blockTrailer   = 4
-	maxBlock       = 64 << 10
-	snapshotBlock  = 48 << 10
-	minLogRewrite  = 64 << 10
-	minDataRewrite = 1 << 20
-	temporary      = ".new"
+	indexMagic    = "LBXINDX3"
+	headerSize    = 32
+	blockHeader   = 8
+	blockTrailer  = 4
+	maxBlock      = 64 << 10
+	snapshotBlock = 48 << 10
+	minLogRewrite = 64 << 10
+	temporary     = ".new"
 )
 
 // logFile is the open index file.
@@ -33,7 +32,7 @@ type logFile struct {
 	broken   bool  // nothing is written any more: a write went wrong, or none is possible
 }
 
-// New makes an empty index for a folder and the two files, in place of any
+// New makes an empty index for a folder and its three files, in place of any
 // that are there. Errors are those of the file system.
 func New(root *os.Root, s State) (*Index, error) {
 	x := &Index{State: s, odd: map[uint32]string{}, file: logFile{root: root}}
@@ -44,8 +43,12 @@ func New(root *os.Root, s State) (*Index, error) {
 	if x.data, err = createData(root, DataName, newGeneration()); err != nil {
 		return nil, err
 	}
+	if x.text, err = createText(root, TextName); err != nil {
+		return nil, errors.Join(err, x.closeFiles())
+	}
+	x.textID = x.text.id
 	if err := x.writeSnapshot(); err != nil {
-		return nil, errors.Join(err, x.data.close())
+		return nil, errors.Join(err, x.closeFiles())
 	}
 	return x, nil
 }
@@ -53,7 +56,7 @@ func New(root *os.Root, s State) (*Index, error) {
 // NewInMemory makes an empty index without files, for a disk that cannot be
 // written. It keeps no data: Append to it is an error.
 func NewInMemory(s State) *Index {
-	return &Index{State: s, odd: map[uint32]string{}, data: &Data{}, file: logFile{broken: true}}
+	return &Index{State: s, odd: map[uint32]string{}, data: &Data{}, text: &Text{}, file: logFile{broken: true}}
 }
 
 func newGeneration() uint64 {
@@ -90,7 +93,31 @@ func Load(root *os.Root) (x *Index, err error) {
 	if err != nil {
 		return x, err
 	}
-	return x, x.readBlocks(r)
+	if err := x.readBlocks(r); err != nil {
+		return x, err
+	}
+	x.loadText()
+	return x, nil
+}
+
+// loadText opens the text file. One that is lost or not of this index is begun
+// anew; where that is not possible either there is none.
+func (x *Index) loadText() {
+	var err error
+	if x.text, err = openText(x.file.root); err == nil && x.text.id == x.textID {
+		return
+	}
+	if err == nil {
+		err = x.text.close()
+	}
+	x.text = &Text{}
+	if !x.file.broken {
+		if t, err := createText(x.file.root, TextName); err == nil {
+			x.text = t
+		}
+	}
+	x.applyText(x.text.id)
+	x.pending = le.AppendUint32(append(x.pending, opText), x.textID)
 }
 
 // header: magic, generation, UIDVALIDITY, number of records (a hint),
@@ -172,6 +199,9 @@ func (l *logFile) cut() error {
 
 // Data returns the data file.
 func (x *Index) Data() *Data { return x.data }
+
+// Text returns the text file.
+func (x *Index) Text() *Text { return x.text }
 
 // Flush writes what was changed since the last Flush. After an error the index
 // goes on in memory and nothing of it is left on disk. It may run beside
@@ -260,6 +290,8 @@ func opSize(op []byte) int {
 		return 1 + 2 + int(le.Uint16(op[1:]))
 	case opOdd:
 		return 1 + 4 + 2 + int(le.Uint16(op[5:]))
+	case opText:
+		return 1 + 4
 	default:
 		return len(op) // the state is the last
 	}
@@ -298,7 +330,7 @@ func (x *Index) writeSnapshot() error {
 }
 
 func (x *Index) appendSnapshot(l *logFile) error {
-	b := make([]byte, 0, maxBlock)
+	b := le.AppendUint32(append(make([]byte, 0, maxBlock), opText), x.textID)
 	for i := range x.Records {
 		b = appendRecord(append(b, opPut), &x.Records[i])
 		if len(b) > snapshotBlock {
@@ -320,52 +352,16 @@ func (x *Index) appendSnapshot(l *logFile) error {
 	return l.append(appendState(b, &x.State, x.dead))
 }
 
-// rewrite makes index and, if compact is set, data small again.
+// rewrite makes the index and, if compact is set, data and text small again.
 func (x *Index) rewrite(compact bool) error {
+	var err error
 	if compact {
-		if err := x.compactData(); err != nil {
-			return x.fail(err)
-		}
+		err = x.compact()
 	}
-	if err := x.writeSnapshot(); err != nil {
-		return x.fail(err)
+	if serr := x.writeSnapshot(); serr != nil {
+		return x.fail(errors.Join(err, serr))
 	}
-	return nil
-}
-
-// compactData writes the entries in use to a data file of a new generation.
-// A crash between its rename and that of the index costs a rebuild.
-func (x *Index) compactData() error {
-	d, err := createData(x.file.root, DataName+temporary, newGeneration())
-	if err != nil {
-		return err
-	}
-	offsets := make([]int64, len(x.Records))
-	for i := range x.Records {
-		r := &x.Records[i]
-		var e Entry
-		for s := range Section(sections) {
-			if e[s], err = x.data.AppendSection(nil, r.Offset(), r.UID, s); err != nil {
-				break
-			}
-		}
-		if err == nil {
-			if offsets[i], err = d.Append(r.UID, &e); err != nil {
-				return errors.Join(err, d.close(), removeIfThere(x.file.root, DataName+temporary))
-			}
-		}
-	}
-	if err := x.file.root.Rename(DataName+temporary, DataName); err != nil {
-		return errors.Join(err, d.close())
-	}
-	for i := range x.Records {
-		if x.Records[i].SetOffset(offsets[i]); offsets[i] == 0 {
-			x.Records[i].Bits &^= Parsed
-		}
-	}
-	old := x.data
-	x.data, x.dead = d, 0
-	return old.close()
+	return err
 }
 
 // Close writes what is pending and closes the files. Signature is the folder's
@@ -378,7 +374,7 @@ func (x *Index) Close(signature [16]int64, settled bool) error {
 	x.State.Signature, x.State.Clean, x.State.Settled = signature, true, settled
 	var err error
 	log := x.file.size - x.file.snapshot
-	dead := x.dead > minDataRewrite && x.dead > x.data.Size()/2
+	dead := mostlyDead(x.dead.data, x.data.Size()) || mostlyDead(x.dead.text, x.text.Size())
 	switch {
 	case log > minLogRewrite+x.file.snapshot/2, dead:
 		err = x.rewrite(dead)
@@ -402,6 +398,9 @@ func (x *Index) closeFiles() error {
 	var err error
 	if x.data != nil {
 		err = x.data.close()
+	}
+	if x.text != nil {
+		err = errors.Join(err, x.text.close())
 	}
 	if x.file.f != nil {
 		err = errors.Join(err, x.file.f.Close())

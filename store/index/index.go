@@ -40,10 +40,15 @@ type Index struct {
 	pending []byte // operations that Flush will write
 	anew    bool   // they are not all: Flush will write the file anew
 	removed bool   // some records are marked gone
-	dead    int64  // octets in the data file that nothing refers to
+	dead    deadOctets
 	file    logFile
 	data    *Data
+	text    *Text
+	textID  uint32 // of the text file that records with HasText speak of
 }
+
+// deadOctets are those of a file that nothing refers to any more.
+type deadOctets struct{ data, text int64 }
 
 // Find returns where the record of uid is, or would be.
 func (x *Index) Find(uid uint32) (int, bool) {
@@ -64,15 +69,27 @@ func (x *Index) Find(uid uint32) (int, bool) {
 func (x *Index) Put(rec Record) {
 	if i, ok := x.Find(rec.UID); ok {
 		old := &x.Records[i]
-		if old.Offset() != rec.Offset() {
-			x.dead += x.data.length(old.Offset())
-		}
+		x.bury(old, &rec)
 		x.State.Totals = x.State.Totals.Sub(totalsOf(old))
 	}
 	x.State.Totals = x.State.Totals.Add(totalsOf(&rec))
 	x.applyPut(rec)
 	x.State.Clean = false
 	x.pending = appendRecord(append(x.pending, opPut), &rec)
+}
+
+// bury counts what is dead once r comes in the place of old.
+func (x *Index) bury(old, r *Record) {
+	moved := old.Offset() != r.Offset()
+	if moved {
+		x.dead.data += x.data.length(old.Offset())
+	}
+	if old.Bits&HasText != 0 && (moved || r.Bits&HasText == 0) {
+		var place [placeSize]byte
+		if p, err := x.data.AppendSection(place[:0], old.Offset(), old.UID, TextPlace); err == nil {
+			x.dead.text += placeLength(p)
+		}
+	}
 }
 
 // maxPending is how many octets of changes are held for Flush. Where there are
@@ -138,7 +155,7 @@ func (x *Index) Remove(uids []uint32, modseq uint64) {
 		if !ok || v.First != 0 && uid == v.Last { // a UID named twice goes once
 			continue
 		}
-		x.dead += x.data.length(x.Records[i].Offset())
+		x.bury(&x.Records[i], &Record{})
 		x.State.Totals = x.State.Totals.Sub(totalsOf(&x.Records[i]))
 		if v.First != 0 && uid == v.Last+1 {
 			v.Last = uid

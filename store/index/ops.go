@@ -15,6 +15,7 @@ const (
 	opVanish  = 'V' // as opRemove, of messages that are not in the snapshot
 	opKeyword = 'K' // name
 	opOdd     = 'O' // uid, file name
+	opText    = 'T' // id of the text file
 	opState   = 'S'
 )
 
@@ -34,7 +35,7 @@ func appendRange(b []byte, op byte, v Vanished) []byte {
 	return le.AppendUint64(b, v.ModSeq)
 }
 
-func appendState(b []byte, s *State, dead int64) []byte {
+func appendState(b []byte, s *State, dead deadOctets) []byte {
 	b = append(b, opState)
 	b = le.AppendUint32(b, s.UIDNext)
 	b = le.AppendUint64(b, s.ModSeq)
@@ -43,7 +44,8 @@ func appendState(b []byte, s *State, dead int64) []byte {
 	for _, v := range s.Signature {
 		b = le.AppendUint64(b, uint64(v))
 	}
-	b = le.AppendUint64(b, uint64(dead))
+	b = le.AppendUint64(b, uint64(dead.data))
+	b = le.AppendUint64(b, uint64(dead.text))
 	b = append(b, octet(s.Clean), octet(s.Settled))
 	b = le.AppendUint64(b, uint64(s.Totals.Messages))
 	b = le.AppendUint64(b, uint64(s.Totals.Size))
@@ -81,13 +83,13 @@ func (r *reader) vanished() Vanished {
 	return Vanished{First: r.u32(), Last: r.u32(), ModSeq: r.u64()}
 }
 
-func (r *reader) state() (s State, dead int64) {
+func (r *reader) state() (s State, dead deadOctets) {
 	s.UIDNext = r.u32()
 	s.ModSeq, s.Ceiling, s.Floor = r.u64(), r.u64(), r.u64()
 	for i := range s.Signature {
 		s.Signature[i] = int64(r.u64())
 	}
-	dead = int64(r.u64())
+	dead.data, dead.text = int64(r.u64()), int64(r.u64())
 	s.Clean, s.Settled = r.take(1)[0] == 1, r.take(1)[0] == 1
 	s.Totals.Messages, s.Totals.Size = int64(r.u64()), int64(r.u64())
 	s.MailboxID = r.string()
@@ -121,6 +123,8 @@ func (x *Index) apply(block []byte) error {
 		case opOdd:
 			uid := r.u32()
 			x.odd[uid] = r.string()
+		case opText:
+			x.applyText(r.u32())
 		case opState:
 			v := x.State.UIDValidity
 			x.State, x.dead = r.state()
@@ -149,6 +153,14 @@ func (x *Index) applyPut(rec Record) {
 	}
 	x.State.ModSeq = max(x.State.ModSeq, rec.ModSeq)
 	x.State.UIDNext = max(x.State.UIDNext, rec.UID+1)
+}
+
+// applyText notes that there is a new text file, which has no text yet.
+func (x *Index) applyText(id uint32) {
+	x.textID, x.dead.text = id, 0
+	for i := range x.Records {
+		x.Records[i].Bits &^= HasText
+	}
 }
 
 func (x *Index) applyRemove(v Vanished, records bool) {

@@ -22,12 +22,13 @@ type Bits uint8
 
 // The bits of a record.
 const (
-	InNew  Bits = 1 << iota // the file is in new/
-	CRLF                    // the file holds the wire form already
-	Parsed                  // the data file has the message's structure
-	Odd                     // the file's name is not what base name and flags say; see Index.OddName
-	Sized                   // Size is known
-	gone                    // removed; only while a log is read
+	InNew   Bits = 1 << iota // the file is in new/
+	CRLF                     // the file holds the wire form already
+	Parsed                   // the data file has the message's structure
+	Odd                      // the file's name is not what base name and flags say; see Index.OddName
+	Sized                    // Size is known
+	HasText                  // the data file says where in the text file the message's text is
+	gone                     // removed; only while a log is read
 )
 
 func high(v int64) uint8 { return uint8(uint64(v) >> 32) }

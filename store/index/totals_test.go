@@ -160,14 +160,14 @@ func TestDamagedTotals(t *testing.T) {
 }
 
 func FuzzLastState(f *testing.F) {
-	f.Add(appendState(nil, &State{MailboxID: "id", Totals: Totals{3, 4}}, 5))
-	f.Add(appendState(appendString([]byte{opKeyword}, "red"), &State{MailboxID: fmt.Sprintf("%0100d", 1)}, 5))
+	f.Add(appendState(nil, &State{MailboxID: "id", Totals: Totals{3, 4}}, deadOctets{5, 6}))
+	f.Add(appendState(appendString([]byte{opKeyword}, "red"), &State{MailboxID: fmt.Sprintf("%0100d", 1)}, deadOctets{5, 6}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, ok := lastState(b)
 		if !ok {
 			return
 		}
-		if again, ok := lastState(appendState(nil, &s, 0)); !ok || again != s {
+		if again, ok := lastState(appendState(nil, &s, deadOctets{})); !ok || again != s {
 			t.Errorf("%+v is read as %+v, %v", s, again, ok)
 		}
 	})
