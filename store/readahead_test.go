@@ -264,3 +264,39 @@ func flagsOf(t *testing.T, m *Mailbox) map[UID][]string {
 	}
 	return all
 }
+
+// TestSpoiledDataKeepsIdentity: where the data file has lost what it knew of a
+// copied message, its EMAILID comes from the list.
+func TestSpoiledDataKeepsIdentity(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	s := open(t, dir)
+	deliver(t, s, "", text(1))
+	deliver(t, s, "Archive", text(2))
+	m, to := mailbox(t, s, "INBOX"), mailbox(t, s, "Archive")
+	want, err := m.EmailID(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Copy([]UID{1}, to); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "mail", "ann", "Maildir", ".Archive", "letterbox.data")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 32; i < len(b); i += 8 {
+		b[i] ^= 0x55
+	}
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to.Relax() // what it has in memory
+	if got, err := to.EmailID(2); err != nil || got != want {
+		t.Errorf("EMAILID %q, %v, was %q", got, err, want)
+	}
+	if got := content(t, to, 2); got != text(1) {
+		t.Errorf("the message is %q", got)
+	}
+}

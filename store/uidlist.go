@@ -79,6 +79,9 @@ func (m *Mailbox) readList() (*listing, error) {
 		m.lines++
 		if m.x != nil {
 			if i, ok := m.x.Find(rec.UID); ok && m.x.Records[i].Hash == index.Hash(rec.Base) {
+				if m.doubt[rec.UID] && rec.GUID != "" {
+					l.guids[rec.UID] = rec.GUID // the data file has lost it
+				}
 				continue
 			}
 		}
