@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"letterbox/store/index"
 	"letterbox/store/maildir"
 )
 
@@ -53,11 +54,16 @@ func (b *Batch) Add(ctx context.Context, msg AppendMessage) error {
 	if date.IsZero() {
 		date = b.m.a.s.clock.now()
 	}
-	a, err := b.m.write(msg.In, nil, date)
+	room, err := b.m.a.reserve(index.Totals{Messages: 1, Size: msg.In.size})
 	if err != nil {
 		return err
 	}
-	a.names, a.guid = msg.Flags, msg.ID
+	a, err := b.m.write(msg.In, nil, date)
+	if err != nil {
+		room.giveBack()
+		return err
+	}
+	a.names, a.guid, a.room = msg.Flags, msg.ID, room
 	b.as = append(b.as, a)
 	return nil
 }
@@ -91,7 +97,7 @@ func (b *Batch) Commit(ctx context.Context) ([]UID, error) {
 func (b *Batch) Close() error {
 	var err error
 	for _, a := range b.as {
-		err = errors.Join(err, a.temp.Discard())
+		err = errors.Join(err, a.discard())
 	}
 	b.as = nil
 	return err

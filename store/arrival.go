@@ -23,7 +23,8 @@ type arrival struct {
 	date  time.Time
 	guid  string // the EMAILID it brings along; "": its base name is its identity
 
-	together bool // it must not be in the mailbox without others of its caller
+	room     *reservation // nil: none was needed, or it has ended
+	together bool         // it must not be in the mailbox without others of its caller
 
 	ref  maildir.Ref
 	base string
@@ -82,6 +83,12 @@ func (m *Mailbox) write(in *Incoming, header []byte, date time.Time) (_ *arrival
 		return nil, err
 	}
 	return &arrival{temp: temp, info: info, date: date}, nil
+}
+
+// discard gives up an arrival that is not in the mailbox.
+func (a *arrival) discard() error {
+	a.room.giveBack()
+	return a.temp.Discard()
 }
 
 // orGone says of an error that the mailbox went away, if it did: its folder is
@@ -316,6 +323,9 @@ func (m *Mailbox) indexArrivals(as []*arrival, modseq uint64, saved time.Time) {
 	}
 	m.x.PutAll(recs)
 	m.mu.Unlock()
+	for _, a := range as {
+		m.settle(a.room)
+	}
 	m.flush()
 	m.wake()
 }

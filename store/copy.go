@@ -54,6 +54,11 @@ func (m *Mailbox) Copy(uids []UID, to *Mailbox) ([]CopyUID, error) {
 	if err != nil || len(ts) == 0 {
 		return nil, err
 	}
+	room, err := m.a.reserveCopy(transferTotals(ts))
+	if err != nil {
+		return nil, err
+	}
+	defer room.giveBack()
 	lock, err := to.lockList(context.Background())
 	if err != nil {
 		return nil, err
@@ -67,6 +72,7 @@ func (m *Mailbox) Copy(uids []UID, to *Mailbox) ([]CopyUID, error) {
 			to.burn(UID(ts[len(ts)-1].uid))
 			err = diskError(fmt.Errorf("copying from %s to %s: %w", m.name, to.name, err))
 		} else {
+			to.settle(room)
 			to.indexTransfer(ts, modseq, saved)
 		}
 	}
@@ -77,6 +83,13 @@ func (m *Mailbox) Copy(uids []UID, to *Mailbox) ([]CopyUID, error) {
 		return nil, err
 	}
 	return pairs(ts), nil
+}
+
+func transferTotals(ts []transfer) (t index.Totals) {
+	for i := range ts {
+		t = t.Add(index.Totals{Messages: 1, Size: ts[i].src.Size()})
+	}
+	return t
 }
 
 func pairs(ts []transfer) []CopyUID {

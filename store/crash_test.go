@@ -231,6 +231,16 @@ var crashCases = []crashCase{
 	}, func(done bool, count func(string, int) int) error {
 		return errors.Join(kept(count, []int{0, 1, 2, 3}, "INBOX"), must(!done || count("Archive", 10) == 0, "not deleted"))
 	}, nil},
+	{"warn", func(t *testing.T, s *Store) error {
+		s.warn = func(context.Context, string, Usage, Quota) error { return nil }
+		s.SetQuotas(map[string]Quota{"ann": {Messages: 6}})
+		if _, err := account(t, s).CountUsage(t.Context()); err != nil {
+			return err
+		}
+		return care(s)
+	}, func(done bool, count func(string, int) int) error {
+		return errors.Join(kept(count, []int{0, 1, 2, 3}, "INBOX"), kept(count, []int{10, 11}, "Archive"))
+	}, nil},
 	{"rewrite the list", func(t *testing.T, s *Store) error {
 		m, err := account(t, s).Open("INBOX")
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"letterbox/store/index"
 )
 
 // A Target is one place a message is delivered to.
@@ -13,6 +15,10 @@ type Target struct {
 	Mailbox string   // "" or one that does not exist: INBOX
 	Header  []byte   // put in front of the message; CRLF line ends
 	Flags   []string // IMAP names
+
+	// Notice says that the message is the letterbox's own, about the mailbox: it comes in
+	// although the quota is used up.
+	Notice bool
 }
 
 // Deliver puts a message into every target. It is durable for all of them when
@@ -21,14 +27,25 @@ type Target struct {
 func (s *Store) Deliver(ctx context.Context, in *Incoming, to []Target) (err error) {
 	now := s.clock.now()
 	ds := make([]delivery, 0, len(to))
+	rooms := make([]*reservation, 0, len(to))
 	defer func() {
 		for _, d := range ds {
 			err = errors.Join(err, d.close(err != nil))
 		}
+		for _, room := range rooms {
+			room.giveBack() // those of messages that did not come so far
+		}
 	}()
+	for _, t := range to {
+		room, err := s.reserveFor(in, t)
+		if err != nil {
+			return fmt.Errorf("delivering to %s: %w", t.Person, err)
+		}
+		rooms = append(rooms, room)
+	}
 	// First everything is written, then placed: what can fail by itself, a full
 	// disk above all, then fails before anybody has the message.
-	for _, t := range to {
+	for i, t := range to {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -36,6 +53,7 @@ func (s *Store) Deliver(ctx context.Context, in *Incoming, to []Target) (err err
 		if err != nil {
 			return fmt.Errorf("delivering to %s: %w", t.Person, err)
 		}
+		d.a.room = rooms[i]
 		ds = append(ds, d)
 	}
 	for i := range ds {
@@ -61,11 +79,25 @@ func (s *Store) placeDelivery(ctx context.Context, in *Incoming, t Target, now t
 		if perr != nil {
 			return perr
 		}
+		again.a.room, d.a.room = d.a.room, nil
 		if cerr := d.close(true); cerr != nil {
 			s.log.Debug("discarding a message in a mailbox that is gone", "person", t.Person, "err", cerr)
 		}
 		*d = again
 	}
+}
+
+// reserveFor reserves room for a copy of a message.
+func (s *Store) reserveFor(in *Incoming, t Target) (*reservation, error) {
+	a, err := s.Account(t.Person)
+	if err != nil {
+		return nil, err
+	}
+	one := index.Totals{Messages: 1, Size: in.size + int64(len(t.Header))}
+	if t.Notice {
+		return a.reserveNotice(one)
+	}
+	return a.reserve(one)
 }
 
 type delivery struct {
@@ -101,7 +133,7 @@ func (s *Store) prepareDelivery(in *Incoming, t Target, now time.Time) (delivery
 func (d delivery) close(discard bool) error {
 	var err error
 	if discard {
-		err = d.a.temp.Discard()
+		err = d.a.discard()
 	}
 	d.m.release()
 	return err

@@ -28,6 +28,12 @@
 //     through a channel that they give room for one signal, and ask Changes
 //     what happened; a slow one delays nobody.
 //
+//   - What a person holds is known as a sum that every change of an index adjusts
+//     (usage.go). Room in the quota and above the floor of free space is promised
+//     before a message is written (quota.go, floor.go), so that what comes at one
+//     time cannot pass the limit together. Reading, flags, moving and expunging
+//     need no room.
+//
 //   - A disk that is full or can only be read keeps nobody from reading. What
 //     cannot be made durable is refused, not taken back later.
 //
@@ -44,8 +50,8 @@
 // # Files
 //
 // In the data directory: lock (flock: one server at a time), spool/in-* (long
-// messages being received, worth nothing after a restart), mail/<person>/Maildir
-// and mail/.removed. In each folder, beside Dovecot's files, whose form is told
+// messages being received, worth nothing after a restart), mail/<person>/Maildir,
+// mail/<person>/quota-warned (warning.go) and mail/.removed. In each folder, beside Dovecot's files, whose form is told
 // in package maildir as are letterbox-folder, letterbox-intent.* and
 // letterbox-rename: the caches letterbox.index and letterbox.data, told in
 // package index.

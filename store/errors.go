@@ -35,10 +35,8 @@ func diskError(err error) error {
 	switch {
 	case err == nil, errors.Is(err, ErrDiskFull), errors.Is(err, ErrOverQuota), errors.Is(err, ErrReadOnlyDisk):
 		return err
-	case errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT): // EDQUOT: the share of the user we run as
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)
-	case errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("%w: %w", ErrOverQuota, err)
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w: %w", ErrReadOnlyDisk, err)
 	}
@@ -49,5 +47,5 @@ func diskError(err error) error {
 // what is there can still be read.
 func noRoom(err error) bool {
 	err = diskError(err)
-	return errors.Is(err, ErrDiskFull) || errors.Is(err, ErrOverQuota) || errors.Is(err, ErrReadOnlyDisk)
+	return errors.Is(err, ErrDiskFull) || errors.Is(err, ErrReadOnlyDisk)
 }

@@ -101,6 +101,10 @@ func (in *Incoming) spill() {
 		}
 		in.file = f
 	}
+	if err := in.s.disk.check(int64(len(*in.buf))); err != nil {
+		in.err = err
+		return
+	}
 	if _, err := in.file.Write(*in.buf); err != nil {
 		in.err = diskError(fmt.Errorf("spooling a message: %w", err))
 	}

@@ -37,7 +37,8 @@ type Mailbox struct {
 	complete bool         // while loading: the index is as it was closed in order
 	doubt    map[uint32]bool
 	extra    maildir.FolderFile
-	ahead    uint32 // readAhead has looked at the messages up to this UID
+	arrived  index.Totals // of messages that were promised room, to be told with the next count
+	ahead    uint32       // readAhead has looked at the messages up to this UID
 
 	mu      sync.RWMutex // guards what follows; never held while the disk is written
 	name    string       // written under a.mu too

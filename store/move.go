@@ -38,6 +38,9 @@ func (m *Mailbox) Move(uids []UID, to *Mailbox) ([]CopyUID, error) {
 			})
 		})
 		if done > 0 {
+			// What arrives there goes from here: in the sum, too, it is never in both places or in none.
+			moved := transferTotals(ts[:done])
+			to.arrived = to.arrived.Add(moved)
 			to.indexTransfer(ts[:done], arrival, saved)
 			going := make([]uint32, done)
 			for i := range going {
@@ -46,6 +49,7 @@ func (m *Mailbox) Move(uids []UID, to *Mailbox) ([]CopyUID, error) {
 			if m == to {
 				modseq = arrival
 			}
+			m.arrived = m.arrived.Sub(moved)
 			m.forgetRecords(going, modseq)
 		}
 		if err != nil {

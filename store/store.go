@@ -24,6 +24,13 @@ type Options struct {
 	Log *slog.Logger     // nil: nothing is logged
 	Now func() time.Time // nil: time.Now
 
+	// NearlyFull warns a person whose mail has reached nine tenths of the quota, in bytes or
+	// in messages; nil: nobody is warned. It is called while Run runs, by one goroutine,
+	// and not again for that person before less than eight tenths are used, also not after
+	// a restart. After an error it is called again when the person's mail next grows or shrinks.
+	// It may deliver mail (Target.Notice) and returns early when ctx ends.
+	NearlyFull func(ctx context.Context, person string, u Usage, q Quota) error
+
 	// step is called before every step that changes the disk; see maildir.Options.
 	step func(name string) error
 }
@@ -43,12 +50,16 @@ type Store struct {
 	idle     idleList
 	notifier *notifier
 	care     *caretaker
+	warn     func(ctx context.Context, person string, u Usage, q Quota) error // nil: nobody is warned
+	disk     disk
+	copies   bool // the file system has no hard links: COPY writes messages again
 
 	making sync.Mutex // held while an account is made or removed
 
 	mu       sync.Mutex // guards what follows
 	closed   bool
 	accounts map[string]*Account
+	quotas   map[string]Quota // by person
 }
 
 // Open opens the data directory dir, making what is missing in it. ErrLocked:
@@ -69,7 +80,8 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: mail, log: o.Log, clock: newClock(o.Now), step: o.step, lock: lock, accounts: map[string]*Account{}}
+	s := &Store{dir: mail, log: o.Log, clock: newClock(o.Now), step: o.step, warn: o.NearlyFull, lock: lock, accounts: map[string]*Account{}}
+	s.disk.space = func() (free, size int64, err error) { return maildir.Space(s.dir) }
 	s.idle.s = s
 	s.notifier = newNotifier(s)
 	s.care = newCaretaker(s)
@@ -85,6 +97,8 @@ func (s *Store) prepare(dir string) error {
 		s.log.Warn("nothing can be written to the mail directory", "dir", s.dir, "err", err)
 	} else if err != nil {
 		return fmt.Errorf("%s cannot hold mail: %w", s.dir, err)
+	} else {
+		s.copies = !abilities.HardLinks
 	}
 	for _, note := range abilities.Notes {
 		s.log.Info("mail directory", "dir", s.dir, "note", note)
@@ -324,6 +338,7 @@ func (s *Store) Account(person string) (*Account, error) {
 	a := &Account{s: s, person: person, root: root, open: map[string]*Mailbox{}}
 	s.accounts[person] = a
 	s.notifier.addAccount(a)
+	a.setQuota(s.quotas[person])
 	return a, nil
 }
 

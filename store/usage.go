@@ -30,15 +30,33 @@ type usage struct {
 	sum      index.Totals // of folders
 	counting bool         // somebody has asked: until then folders is nil
 	complete bool         // every folder is known
+	quota    Quota
+	warning  warning
+	arriving index.Totals // of messages that have been promised room and are in no folder yet
 }
 
-// set notes what a folder holds.
-func (u *usage) set(folder string, t index.Totals) {
+// set notes what a folder holds, and that what arrived of it was promised room.
+func (u *usage) set(folder string, t, arrived index.Totals) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.arriving = u.arriving.Sub(arrived)
 	if u.counting {
 		u.put(folder, t)
 	}
+}
+
+// promise promises room for messages, whatever the quota says.
+func (u *usage) promise(t index.Totals) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.arriving = u.arriving.Add(t)
+}
+
+// settle takes a promise back.
+func (u *usage) settle(t index.Totals) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.arriving = u.arriving.Sub(t)
 }
 
 // put is set for those who hold mu.
@@ -150,6 +168,11 @@ func (u *usage) missing(names []string) (unknown []string) {
 func (u *usage) get() Usage {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	return u.now()
+}
+
+// now is get for those who hold mu.
+func (u *usage) now() Usage {
 	return Usage{Bytes: u.sum.Size, Messages: u.sum.Messages, Complete: u.complete}
 }
 
@@ -205,6 +228,7 @@ func (a *Account) countAll(ctx context.Context) error {
 		}
 		unknown = slices.DeleteFunc(unknown, func(name string) bool { return tried[name] })
 		if len(unknown) == 0 {
+			a.weigh()
 			return nil
 		}
 		for _, name := range unknown {
@@ -331,9 +355,14 @@ func sizeOf(f *maildir.Folder, e maildir.Entry) (int64, error) {
 
 // count tells the account what the mailbox holds. The caller holds writeMu.
 func (m *Mailbox) count() {
-	if m.x != nil && !m.replaced.Load() {
-		m.a.usage.set(m.name, m.x.Totals)
+	arrived := m.arrived
+	m.arrived = index.Totals{}
+	if m.x == nil || m.replaced.Load() {
+		m.a.usage.settle(arrived)
+		return
 	}
+	m.a.usage.set(m.name, m.x.Totals, arrived)
+	m.a.weigh()
 }
 
 // listChanged tells those who watch that other programs have changed the list of folders.

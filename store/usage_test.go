@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"letterbox/store/index"
 	"letterbox/store/maildir"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,7 @@ type folderModel struct {
 	dir   string
 	s     *Store
 	count int
+	quota Quota
 }
 
 var folderNames = []string{"INBOX", "Archive", "Archive/2025", "Archive/2025/Spring", "Lists", "Lists/Go.dev"}
@@ -74,12 +76,22 @@ func (md *folderModel) letter(t *rapid.T) string {
 func (md *folderModel) Deliver(t *rapid.T) {
 	in := md.s.NewIncoming()
 	defer in.Close()
-	if _, err := in.Write([]byte(md.letter(t))); err != nil {
+	letter := md.letter(t)
+	if _, err := in.Write([]byte(letter)); err != nil {
 		t.Fatal(err)
 	}
-	if err := md.s.Deliver(context.Background(), in, []Target{{Person: "ann", Mailbox: drawFolder(t)}}); err != nil {
-		t.Fatal(err)
+	u := md.account(t).Usage()
+	fits := md.quota.allows(index.Totals{Messages: u.Messages + 1, Size: u.Bytes + int64(len(letter))})
+	err := md.s.Deliver(context.Background(), in, []Target{{Person: "ann", Mailbox: drawFolder(t)}})
+	if over := errors.Is(err, ErrOverQuota); err != nil && !over || over == fits && u.Complete {
+		t.Fatalf("%d octets, having %+v of %+v: %v", len(letter), u, md.quota, err)
 	}
+}
+
+// SetQuota gives another quota, which may be less than what there is.
+func (md *folderModel) SetQuota(t *rapid.T) {
+	md.quota = Quota{Bytes: rapid.Int64Range(0, 30000).Draw(t, "bytes"), Messages: rapid.Int64Range(0, 20).Draw(t, "messages")}
+	md.s.SetQuotas(map[string]Quota{"ann": md.quota})
 }
 
 func (md *folderModel) Create(t *rapid.T) {
@@ -129,15 +141,14 @@ func (md *folderModel) Flag(t *rapid.T) {
 	})
 }
 
-func (md *folderModel) Copy(t *rapid.T) { md.transfer(t, (*Mailbox).Copy) }
+func (md *folderModel) Copy(t *rapid.T) { md.transfer(t, (*Mailbox).Copy, ErrOverQuota) }
 func (md *folderModel) Move(t *rapid.T) { md.transfer(t, (*Mailbox).Move) }
 
-func (md *folderModel) transfer(t *rapid.T, op func(*Mailbox, []UID, *Mailbox) ([]CopyUID, error)) {
+func (md *folderModel) transfer(t *rapid.T, op func(*Mailbox, []UID, *Mailbox) ([]CopyUID, error), may ...error) {
 	md.with(t, func(m *Mailbox) {
 		md.with(t, func(to *Mailbox) {
-			if _, err := op(m, m.UIDs(nil), to); err != nil {
-				t.Fatal(err)
-			}
+			_, err := op(m, m.UIDs(nil), to)
+			allow(t, err, may...)
 		})
 	})
 }
@@ -249,6 +260,7 @@ func (md *folderModel) start(t *rapid.T) {
 		t.Fatal(err)
 	}
 	md.s = s
+	s.SetQuotas(map[string]Quota{"ann": md.quota})
 }
 
 // Check lets the caretaker do its jobs, and compares.
@@ -260,6 +272,9 @@ func (md *folderModel) Check(t *rapid.T) {
 	}
 	if got, want := a.Usage(), recounted(t, md.dir); got != want {
 		t.Fatalf("the account holds %+v, not %+v\n%v", got, want, a.usage.folders)
+	}
+	if a.usage.arriving != (index.Totals{}) {
+		t.Fatalf("nothing is on its way, but room is promised: %+v", a.usage.arriving)
 	}
 }
 
@@ -274,7 +289,8 @@ func TestUsage(t *testing.T) {
 			"Deliver": md.Deliver, "Create": md.Create, "Delete": md.Delete, "Rename": md.Rename,
 			"Expunge": md.Expunge, "Flag": md.Flag, "Copy": md.Copy, "Move": md.Move,
 			"Restart": md.Restart, "Kill": md.Kill, "OthersDeliver": md.OthersDeliver, "OthersRename": md.OthersRename,
-			"": md.Check,
+			"SetQuota": md.SetQuota,
+			"":         md.Check,
 		})
 	})
 }
