@@ -119,11 +119,11 @@ func (f *FolderReader) Find(base string) (Entry, error) {
 		err := f.Scan(func(e Entry) error {
 			if e.Name.Base == base {
 				found = e
-				return errSeen
+				return errFound
 			}
 			return nil
 		})
-		if errors.Is(err, errSeen) {
+		if errors.Is(err, errFound) {
 			return found, nil
 		}
 		if err != nil {
@@ -132,9 +132,6 @@ func (f *FolderReader) Find(base string) (Entry, error) {
 	}
 	return Entry{}, &fs.PathError{Op: "open", Path: base, Err: fs.ErrNotExist}
 }
-
-// errSeen ends a Scan early.
-var errSeen = errors.New("it was seen")
 
 // inOrderAtOnce is how many messages InOrder holds in memory; twice as many for
 // a moment.
