@@ -38,6 +38,10 @@ func (f *fileReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// NewWireStream serves a stored message in wire form, as WireReader does, as it
+// comes.
+func NewWireStream(r io.Reader) io.Reader { return &wireReader{r: r} }
+
 type wireReader struct {
 	r  io.Reader
 	cr bool // the last octet was a CR
@@ -56,6 +60,9 @@ func (w *wireReader) Read(p []byte) (int, error) {
 		n, err := w.r.Read(p)
 		if n == 1 && p[0] == '\n' && !w.cr {
 			p[0], w.lf = '\r', true
+			if err == io.EOF {
+				err = nil // not before the LF
+			}
 			return 1, err
 		}
 		w.cr = n == 1 && p[0] == '\r' || n == 0 && w.cr
