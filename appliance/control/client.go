@@ -135,23 +135,26 @@ func personPath(name string) (string, error) {
 	return "people/" + name, nil
 }
 
-// ask sends one request and reads the answer.
-func ask[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
-	var answer T
-	var content io.Reader = http.NoBody
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
-			return answer, fmt.Errorf("write the request: %w", err)
-		}
-		content = bytes.NewReader(encoded)
+// ask sends one request and reads the answer. body is sent as JSON, unless it is nil.
+func ask[T any](ctx context.Context, c *Client, method, path string, body any) (answer T, err error) {
+	if body == nil {
+		return send[T](ctx, c, method, path, "", http.NoBody)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://letterbox/api/v1/"+path, content)
+	encoded, err := json.Marshal(body)
 	if err != nil {
 		return answer, fmt.Errorf("write the request: %w", err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	return send[T](ctx, c, method, path, "application/json", bytes.NewReader(encoded))
+}
+
+// send sends one request, whose body is of the kind, and reads the answer.
+func send[T any](ctx context.Context, c *Client, method, path, kind string, body io.Reader) (answer T, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://letterbox/api/v1/"+path, body)
+	if err != nil {
+		return answer, fmt.Errorf("write the request: %w", err)
+	}
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -190,7 +193,7 @@ func readAnswer[T any](resp *http.Response) (answer T, err error) {
 type inProcess struct{ handler http.Handler }
 
 func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := &answer{header: http.Header{}, status: http.StatusOK}
+	w := &kept{header: http.Header{}, status: http.StatusOK}
 	p.handler.ServeHTTP(w, r.Clone(r.Context()))
 	return &http.Response{
 		Status:        http.StatusText(w.status),
@@ -202,23 +205,23 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// answer is an http.ResponseWriter into memory.
-type answer struct {
+// kept is an http.ResponseWriter into memory.
+type kept struct {
 	header  http.Header
 	status  int
 	started bool
 	body    bytes.Buffer
 }
 
-func (a *answer) Header() http.Header { return a.header }
+func (a *kept) Header() http.Header { return a.header }
 
-func (a *answer) WriteHeader(status int) {
+func (a *kept) WriteHeader(status int) {
 	if !a.started {
 		a.status, a.started = status, true
 	}
 }
 
-func (a *answer) Write(b []byte) (int, error) {
+func (a *kept) Write(b []byte) (int, error) {
 	a.started = true
 	return a.body.Write(b)
 }

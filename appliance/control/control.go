@@ -31,6 +31,8 @@ type Appliance interface {
 	SetupCode(ctx context.Context) (SetupInfo, error)
 	// Status says how things stand.
 	Status() Status
+
+	Importer
 }
 
 // SetupInfo is what somebody needs in order to open the set-up page and to trust it.

@@ -26,6 +26,7 @@ type household struct {
 	config     config.Config
 	configured bool
 	accounts   *accounts.Accounts
+	imported   importer
 }
 
 func newHousehold(t testing.TB) *household {

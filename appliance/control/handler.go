@@ -40,9 +40,11 @@ func Handler(a Appliance) http.Handler {
 		"GET /api/v1/people/{person}/devices":    s.devices,
 		"POST /api/v1/people/{person}/devices":   s.addDevice,
 		"DELETE /api/v1/people/{person}/devices": s.revokeDevice, // ?name=..., which may be any text
+		"GET /api/v1/people/{person}/messages":   s.importFolder, // ?folder=...&after=UID
 	} {
 		mux.Handle(pattern, do)
 	}
+	mux.Handle("POST /api/v1/people/{person}/messages", intake(s.importMessages)) // ?folder=...
 	mux.Handle("/", action(func(r *http.Request) (any, error) {
 		return nil, &Error{Status: http.StatusNotFound, Reason: fmt.Sprintf("there is nothing at %s %s", r.Method, r.URL.Path)}
 	}))
@@ -57,6 +59,25 @@ type action func(r *http.Request) (any, error)
 func (do action) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	value, err := do(r)
+	answer(w, value, err)
+}
+
+// An intake is an action with a body of any length, which it reads as it comes.
+type intake action
+
+// maxHeard is how much of a body is read in vain, in octets, for its sender to hear why.
+const maxHeard = 256 << 20
+
+func (do intake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	value, err := do(r)
+	if err != nil {
+		_, _ = io.CopyN(io.Discard, r.Body, maxHeard) // its end, above all
+	}
+	answer(w, value, err)
+}
+
+// answer writes what an action returned.
+func answer(w http.ResponseWriter, value any, err error) {
 	status := http.StatusOK
 	if err != nil {
 		e := asError(err)
