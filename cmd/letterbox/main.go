@@ -83,6 +83,9 @@ func commands() []command {
 		{"device add", "--data DIR PERSON DEVICE", "make a password for one mail program", deviceAdd},
 		{"device list", "--data DIR PERSON", "list a person's device passwords", deviceList},
 		{"device revoke", "--data DIR PERSON DEVICE", "make a device password void", deviceRevoke},
+		{"import mbox", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in mbox files, as Thunderbird, Apple Mail and Google Takeout have them", importMbox},
+		{"import maildir", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in Maildirs", importMaildir},
+		{"import eml", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in files that are a message each, .eml", importEML},
 		{"demo", "[--port-offset N]", "try it: a fresh household in a temporary folder on loopback ports", demo},
 		{"version", "", "show the version", showVersion},
 	}
@@ -193,7 +196,7 @@ func newDataFlags(name string, c console) flags {
 	return f
 }
 
-// parse reads args: flags and words in any order, the words as many as names. It returns the words.
+// parse reads args: flags and words in any order, the words as many as names, or more if the last name ends in "...". It returns the words.
 func (f flags) parse(args []string, names ...string) (words []string, err error) {
 	for {
 		err := f.Parse(args)
@@ -214,7 +217,7 @@ func (f flags) parse(args []string, names ...string) (words []string, err error)
 	if len(words) < len(names) {
 		return nil, f.wrong(names[len(words)] + " is missing")
 	}
-	if len(words) > len(names) {
+	if len(words) > len(names) && !(len(names) > 0 && strings.HasSuffix(names[len(names)-1], "...")) {
 		return nil, f.wrong(fmt.Sprintf("there is no place for %q", words[len(names)]))
 	}
 	return words, nil

@@ -1,0 +1,31 @@
+// Package transfer brings a person's mail in from elsewhere and takes it out again.
+//
+// What always holds:
+//
+//   - Nothing is written to where mail comes from.
+//   - A message is in once its batch is, and a batch is in whole or not at all. Whenever an import ends, by a fault, by Ctrl-C, by a
+//     power cut, the same command goes on where it stopped.
+//   - Nothing is left out in silence: what could not be taken is named in the Report.
+//   - Memory does not grow with a message or a folder, but for some 30 octets for each message of the folder at hand.
+//   - An export changes nothing in the household, writes nothing over a file that is not its own, and what it has finished is on the
+//     disk.
+//
+// # What was imported already
+//
+// Every message that is imported gets an identity (ID), which stays with it as its EMAILID. It is made of what the source gives: of the
+// octets of the message in wire form, or of where an IMAP server keeps it. So the mailbox itself tells which messages an earlier
+// import brought; no file keeps count beside it.
+//
+// A message that comes several times in one folder of the source comes as often. Its second and third copy have identities of their
+// own, made of the first's.
+//
+// It is the same folder that counts. A message that somebody has deleted since, or put into another folder, comes again when the
+// import is run again; one that lies in two folders of the source lies in two folders here, with one EMAILID.
+// Two imports into one folder at the same time may both bring a message.
+//
+// # The parts
+//
+// A Source (source.go) shows folders and messages: mbox.go and mboxreader.go, maildir.go, eml.go. Import (import.go) compares them with
+// what a Destination has, and hands over what is missing, a batch at a time. A Progress (progress.go) shows how far it is, a Report
+// (report.go) says how it went.
+package transfer

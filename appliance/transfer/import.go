@@ -1,0 +1,281 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"letterbox/store/maildir"
+)
+
+// A Destination is where mail is brought to: the folders of one person.
+type Destination interface {
+	// Look tells about a folder, which need not exist, and calls known for the identity of every message in it that an import
+	// brought.
+	Look(ctx context.Context, folder string, known func(ID)) (Place, error)
+	// Append makes the folder where it is missing, and puts the messages that fill hands to add into it: all or, after an error,
+	// none. They are durable when it returns nil. add reads octets to their end; where those fail, that message is left out
+	// and add returns their error. fill has ended when Append returns; its error is Append's.
+	Append(ctx context.Context, folder string, fill func(add func(m Message, octets io.Reader) error) error) error
+}
+
+// A Place is what there is to know of a folder of a Destination.
+type Place struct {
+	Name       string // as it is called there, or would be
+	Exists     bool
+	MaxMessage int64 // octets of the largest message that is taken
+}
+
+// What goes into one batch.
+const (
+	batchMessages = 100
+	batchOctets   = 8 << 20
+)
+
+// Import brings the messages of src that dst does not have yet to dst. Whatever ends it, the Report says what was done until then, and
+// calling it again goes on there. p may be nil.
+func Import(ctx context.Context, src Source, dst Destination, p *Progress) (Report, error) {
+	return bring(ctx, src, dst, p, sendBatch)
+}
+
+// Plan reports what Import would do, and does nothing.
+func Plan(ctx context.Context, src Source, dst Destination, p *Progress) (Report, error) {
+	return bring(ctx, src, dst, p, pretendBatch)
+}
+
+// A run is one Import or Plan under way. It has one user.
+type run struct {
+	src      Source
+	dst      Destination
+	progress *Progress
+	send     func(context.Context, *folderRun) error
+	report   Report
+}
+
+func bring(ctx context.Context, src Source, dst Destination, p *Progress, send func(context.Context, *folderRun) error) (Report, error) {
+	if p == nil {
+		p = noProgress()
+	}
+	r := &run{src: src, dst: dst, progress: p, send: send}
+	defer p.end()
+	folders, err := src.Folders(ctx)
+	if err != nil {
+		return r.report, err
+	}
+	p.begin(folders)
+	for _, f := range folders {
+		if err := r.folder(ctx, f); err != nil {
+			return r.report, err
+		}
+	}
+	return r.report, nil
+}
+
+// leave notes that something is left out. What the report has no room for is named at once.
+func (r *run) leave(folder, message string, why error) {
+	l := Left{folder, message, why.Error()}
+	if r.report.LeftOut++; len(r.report.Left) < maxLeft {
+		r.report.Left = append(r.report.Left, l)
+		return
+	}
+	r.progress.say("left out: " + l.String())
+}
+
+// A folderRun is a folder under way.
+type folderRun struct {
+	*run
+	from   Folder
+	place  Place
+	known  known
+	batch  []Message
+	octets int64 // of batch
+	told   *FolderReport
+}
+
+func (r *run) folder(ctx context.Context, f Folder) error {
+	if f.Fault != nil {
+		r.leave(f.Name, "", f.Fault)
+		r.progress.skip(f.Size, max(f.Messages, 0))
+		return nil
+	}
+	fr := &folderRun{run: r, from: f, known: known{seen: make(map[ID]bool)}}
+	var err error
+	if fr.place, err = r.dst.Look(ctx, maildir.CleanName(f.Name), func(id ID) { fr.known.seen[id] = false }); err != nil {
+		return err
+	}
+	r.progress.folder(fr.place.Name)
+	r.report.Folders = append(r.report.Folders, FolderReport{From: f.Name, To: fr.place.Name, Made: !fr.place.Exists})
+	fr.told = &r.report.Folders[len(r.report.Folders)-1]
+	err = r.src.Messages(ctx, f, func(m Message) error { return fr.message(ctx, m) })
+	broken := isUnreadable(err)
+	if broken {
+		r.leave(f.Name, "", fmt.Errorf("the rest of it cannot be read: %w", err))
+		err = nil
+	}
+	if err == nil && (len(fr.batch) > 0 || !fr.place.Exists && !broken) {
+		err = fr.flush(ctx)
+	}
+	return err
+}
+
+// message decides what becomes of a message.
+func (f *folderRun) message(ctx context.Context, m Message) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	switch {
+	case errors.Is(m.Fault, errThrownAway):
+		f.told.ThrownAway++
+	case errors.Is(m.Fault, errOther):
+		f.told.Others++
+	case m.Fault != nil:
+		f.leave(f.from.Name, m.Name, m.Fault)
+	case m.Size > f.place.MaxMessage:
+		f.leave(f.from.Name, m.Name, fmt.Errorf("it has %s, and the largest message that is taken has %s", Octets(m.Size), Octets(f.place.MaxMessage)))
+	default:
+		id, known := f.known.next(m.ID)
+		if !known {
+			m.ID, m.Flags = id, cleanFlags(m.Flags)
+			return f.add(ctx, m)
+		}
+		f.told.Known++
+	}
+	f.progress.pass(m.Share)
+	return nil
+}
+
+// add puts a message into the batch.
+func (f *folderRun) add(ctx context.Context, m Message) error {
+	f.batch = append(f.batch, m)
+	f.octets += m.Size
+	if len(f.batch) < batchMessages && f.octets < batchOctets {
+		return nil
+	}
+	return f.flush(ctx)
+}
+
+// flush hands the batch over.
+func (f *folderRun) flush(ctx context.Context) error {
+	if err := f.send(ctx, f); err != nil {
+		return err
+	}
+	f.place.Exists = true
+	f.batch, f.octets = f.batch[:0], 0
+	return nil
+}
+
+// sendBatch hands a batch to the Destination.
+func sendBatch(ctx context.Context, f *folderRun) error {
+	faults := make(map[int]error)
+	err := f.dst.Append(ctx, f.place.Name, func(add func(Message, io.Reader) error) error {
+		if len(f.batch) == 0 {
+			return nil
+		}
+		return f.src.Fetch(ctx, f.from, f.batch, func(i int, octets io.Reader) error {
+			watched := &watchedReader{ctx: ctx, r: octets}
+			err := add(f.batch[i], watched)
+			if watched.err != nil && isUnreadable(watched.err) {
+				faults[i] = watched.err
+				return nil
+			}
+			if watched.err != nil {
+				return watched.err
+			}
+			return err
+		})
+	})
+	if err != nil && !isUnreadable(err) {
+		return err
+	}
+	for i := range f.batch {
+		m := &f.batch[i]
+		if fault := cmp.Or(err, faults[i]); fault != nil {
+			f.leave(f.from.Name, m.Name, fault)
+		} else {
+			f.told.Added++
+			f.told.Octets += m.Size
+		}
+		f.progress.pass(m.Share)
+	}
+	return nil
+}
+
+// pretendBatch counts a batch.
+func pretendBatch(_ context.Context, f *folderRun) error {
+	for i := range f.batch {
+		f.told.Added++
+		f.told.Octets += f.batch[i].Size
+		f.progress.pass(f.batch[i].Share)
+	}
+	return nil
+}
+
+// watchedReader reads until ctx ends, and remembers the error of its reader.
+type watchedReader struct {
+	ctx context.Context
+	r   io.Reader
+	err error // but io.EOF
+}
+
+func (w *watchedReader) Read(b []byte) (int, error) {
+	if w.err = w.ctx.Err(); w.err != nil {
+		return 0, w.err
+	}
+	n, err := w.r.Read(b)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}
+
+// known are the identities of the messages that a folder has.
+type known struct {
+	seen   map[ID]bool   // whether the source has shown the message in this run
+	copies map[ID]uint32 // of messages that came more than once: how often they came
+}
+
+// next returns the identity of a message that the source shows, and whether the folder has it already. From now on it has.
+func (k *known) next(id ID) (_ ID, has bool) {
+	for n := k.copies[id]; ; n++ {
+		this := id.copyOf(n)
+		seen, has := k.seen[this]
+		if seen {
+			continue
+		}
+		k.seen[this] = true
+		if n > 0 {
+			if k.copies == nil {
+				k.copies = make(map[ID]uint32)
+			}
+			k.copies[id] = n + 1
+		}
+		return this, has
+	}
+}
+
+// systemFlags are the flags with a backslash that can be kept (RFC 9051, 2.3.2).
+var systemFlags = []string{`\Seen`, `\Answered`, `\Flagged`, `\Deleted`, `\Draft`}
+
+// maxKeyword is the longest keyword that a mailbox takes.
+const maxKeyword = 250
+
+// cleanFlags leaves out what cannot be a flag in IMAP (RFC 9051, 9: flag-keyword is an atom).
+func cleanFlags(flags []string) []string {
+	var clean []string
+	for _, f := range flags {
+		for _, s := range systemFlags {
+			if strings.EqualFold(f, s) {
+				clean = append(clean, s)
+			}
+		}
+		if f != "" && len(f) <= maxKeyword && !strings.ContainsFunc(f, noAtom) {
+			clean = append(clean, f)
+		}
+	}
+	return clean
+}
+
+func noAtom(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r) }

@@ -1,0 +1,141 @@
+package transfer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"letterbox/store/message"
+)
+
+// A Source is mail somewhere else, in folders. It is only read. It has one user at a time.
+//
+// What of it cannot be read and has a name goes into the lists, with why (Folder.Fault, Message.Fault). An error that is *Unreadable
+// ends the folder at hand; any other ends the import, as a broken connection must.
+type Source interface {
+	// Folders lists the folders, in the order in which they are to come.
+	Folders(ctx context.Context) ([]Folder, error)
+	// Messages calls found for each message of a folder, in the order in which they are to come. It returns found's error as it
+	// is. Fetch may be called from found.
+	Messages(ctx context.Context, f Folder, found func(Message) error) error
+	// Fetch reads messages of a folder that Messages has shown, in the order of msgs, and calls take with the index of each and its
+	// octets; bare LF counts as CRLF. Where octets end with an error that is *Unreadable, that message cannot be had. take reads
+	// them to their end or returns an error, which Fetch returns as it is.
+	Fetch(ctx context.Context, f Folder, msgs []Message, take func(i int, octets io.Reader) error) error
+}
+
+// A Folder is a folder of a Source.
+type Folder struct {
+	Name     string // as the source calls it, UTF-8, levels separated by "/"
+	Messages int64  // how many there are; Unknown
+	Size     int64  // what the Share of all of them adds up to, in octets; Unknown
+	Fault    error  // why it cannot be read, nil if it can
+	Key      any    // the Source's own
+}
+
+// Unknown is a number that a Source cannot tell beforehand.
+const Unknown = -1
+
+// A Message is a message of a Source.
+type Message struct {
+	Name  string // what a person finds it by: a file's name, a number
+	ID    ID
+	Flags []string  // IMAP names: system flags and keywords
+	Date  time.Time // INTERNALDATE; zero: not known
+	Size  int64     // in wire form, octets
+	Share int64     // of Folder.Size
+	Fault error     // why it is left out, nil if it is not: then Name and Share alone count
+	Key   any       // the Source's own
+}
+
+// An ID is what tells a message from every other one in a folder of a Source, and is the same whenever the Source is looked at.
+type ID [16]byte
+
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// ParseID reads what String writes.
+func ParseID(text string) (ID, error) {
+	var id ID
+	if len(text) != 2*len(id) {
+		return id, fmt.Errorf("%q is no identity of a message", text)
+	}
+	_, err := hex.Decode(id[:], []byte(text))
+	return id, err
+}
+
+// MakeID makes the ID of a message that a source tells from others by what stands in parts.
+func MakeID(parts ...string) ID {
+	h := sha256.New()
+	var length [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(p)))
+		h.Write(length[:])
+		io.WriteString(h, p)
+	}
+	return ID(h.Sum(nil)[:len(ID{})])
+}
+
+// copyOf is the ID of the same message where it comes once more, for the n-th time after the first.
+func (id ID) copyOf(n uint32) ID {
+	if n == 0 {
+		return id
+	}
+	return MakeID("copy", string(id[:]), fmt.Sprint(n))
+}
+
+// contentID makes the ID of a message, and tells its size, of its octets in wire form.
+func contentID(ctx context.Context, octets io.Reader, buf []byte) (id ID, size int64, err error) {
+	h := sha256.New()
+	size, err = io.CopyBuffer(h, readerOnly{message.NewWireStream(&watchedReader{ctx: ctx, r: octets})}, buf)
+	return ID(h.Sum(nil)[:len(ID{})]), size, err
+}
+
+// readerOnly hides the methods that would make io.CopyBuffer ignore its buffer.
+type readerOnly struct{ io.Reader }
+
+// verified reads the octets of a message whose ID is made of them. When they turn out to be others than those that id was made
+// of, its end is an error.
+func verified(octets io.Reader, id ID) io.Reader {
+	h := sha256.New()
+	return &verifier{r: io.TeeReader(message.NewWireStream(octets), h), sum: func() ID { return ID(h.Sum(nil)[:len(ID{})]) }, want: id}
+}
+
+type verifier struct {
+	r    io.Reader
+	sum  func() ID
+	want ID
+}
+
+func (v *verifier) Read(b []byte) (int, error) {
+	n, err := v.r.Read(b)
+	if err == io.EOF && v.sum() != v.want {
+		err = &Unreadable{errChanged}
+	}
+	return n, err
+}
+
+var errChanged = errors.New("somebody changed it while it was read")
+
+// Unreadable says why a message, or the rest of a folder, cannot be read, where all else can.
+type Unreadable struct{ Err error }
+
+func (u *Unreadable) Error() string { return u.Err.Error() }
+
+func (u *Unreadable) Unwrap() error { return u.Err }
+
+func isUnreadable(err error) bool {
+	var u *Unreadable
+	return errors.As(err, &u)
+}
+
+// errThrownAway is the Fault of a message that was deleted at the source and is only not cleared away there. Nobody misses it: it is
+// counted and not named.
+var errThrownAway = errors.New("it was deleted already")
+
+// errOther is the Fault of a file that is no message and does not claim to be one: it is counted and not named.
+var errOther = errors.New("it is no message")
