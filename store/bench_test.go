@@ -42,8 +42,12 @@ func settled(t testing.TB, dir string, s *Store, name string) *Store {
 	m.Close()
 	s.Close()
 	old := time.Now().Add(-time.Hour)
+	folder := filepath.Join(dir, "mail", "ann", "Maildir")
+	if name != "INBOX" {
+		folder = filepath.Join(folder, "."+name)
+	}
 	for _, sub := range []string{"cur", "new"} {
-		if err := os.Chtimes(filepath.Join(dir, "mail", "ann", "Maildir", "."+name, sub), old, old); err != nil {
+		if err := os.Chtimes(filepath.Join(folder, sub), old, old); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"sync"
 
 	"letterbox/store/index"
@@ -62,16 +61,15 @@ func describe(r *index.Record, s *message.Structure) {
 	}
 }
 
-// parseFile reads a message from its beginning.
-func (s *Store) parseFile(f *os.File) (*message.Structure, error) {
+// parseFile reads a message from its beginning. On an error, the structure is
+// that of what could be read.
+func (s *Store) parseFile(f io.Reader) (*message.Structure, error) {
 	buf := s.buffers.get()
 	defer s.buffers.put(buf)
 	p := s.parsers.get()
 	defer s.parsers.put(p)
-	if _, err := io.CopyBuffer(p, readerOnly{f}, (*buf)[:memoryLimit]); err != nil {
-		return nil, err
-	}
-	return p.Close(), nil
+	_, err := io.CopyBuffer(p, readerOnly{f}, (*buf)[:memoryLimit])
+	return p.Close(), err
 }
 
 // A parserPool holds parsers that are not at work.

@@ -91,13 +91,19 @@ func (m *Mailbox) appendStored(dst []byte, uid UID) ([]byte, error) {
 type reading struct {
 	uid       UID
 	structure *message.Structure
+	cut       error // why the file could not be read to its end
 }
 
-// parse takes a message apart and keeps what was found, if that is possible.
+// parse takes a message apart and keeps what was found, if that is possible. Of a
+// file with a bad spot it takes what stands before that.
 func (m *Mailbox) parse(uid UID) (*message.Structure, error) {
 	r, err := m.readMessage(uid)
 	if err != nil {
 		return nil, err
+	}
+	if r.cut != nil {
+		m.a.s.log.Warn("a message cannot be read to its end", "person", m.a.person, "mailbox", m.Name(), "err", r.cut)
+		return r.structure, nil
 	}
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
@@ -115,11 +121,8 @@ func (m *Mailbox) readMessage(uid UID) (r reading, err error) {
 		return r, err
 	}
 	r = reading{uid: uid}
-	r.structure, err = m.a.s.parseFile(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return r, fmt.Errorf("reading message %d in %s: %w", uid, m.Name(), err)
-	}
-	return r, nil
+	r.structure, r.cut = m.a.s.parseFile(f)
+	return r, f.Close()
 }
 
 // keepReading takes what was read into the index; the caller flushes it.

@@ -50,8 +50,10 @@ func (m *Mailbox) readAhead(ctx context.Context) error {
 		}
 		r, err := m.readMessage(uid)
 		switch {
-		case err == nil:
+		case err == nil && r.cut == nil:
 			found = append(found, r)
+		case err == nil:
+			m.a.s.log.Warn("a message cannot be read to its end", "person", m.a.person, "mailbox", m.Name(), "err", r.cut)
 		case errors.Is(err, ErrExpunged):
 		case m.usable() != nil:
 			return err
