@@ -9,34 +9,43 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dirs holds the directories of a folder open during a batch, so that each
-// change is one system call. It belongs to one goroutine.
+// dirs are the directories of a folder that one operation is about: each is
+// looked for once. It belongs to one goroutine.
 type dirs struct {
-	tree
-	open map[string]*os.File
+	f    *Folder
+	used map[string]*handle
 }
 
 func (f *Folder) openDirs() *dirs {
-	return &dirs{tree: f.tree, open: make(map[string]*os.File, 3)}
+	return &dirs{f: f, used: make(map[string]*handle, 3)}
 }
 
-// fd opens a directory through the confined root, once.
-func (d *dirs) fd(dir string) (int, error) {
-	file := d.open[dir]
-	if file == nil {
+// dir returns a directory as it was when the operation first asked for it.
+func (d *dirs) dir(name string) (*handle, error) {
+	h := d.used[name]
+	if h == nil {
 		var err error
-		if file, err = d.fs.Open(dir); err != nil {
-			return -1, err
+		if h, err = d.f.handle(name); err != nil {
+			return nil, err
 		}
-		d.open[dir] = file
+		d.used[name] = h
 	}
-	return int(file.Fd()), nil
+	return h, nil
 }
 
-func (d *dirs) close() {
-	for _, file := range d.open {
-		_ = file.Close() // opened for reading: nothing can be lost
+// between calls fn with the descriptors of a directory of src and one of d.
+func (d *dirs) between(src *dirs, fromDir, toDir string, fn func(from, to int) error) error {
+	from, err := src.dir(fromDir)
+	if err != nil {
+		return err
 	}
+	to, err := d.dir(toDir)
+	if err != nil {
+		return err
+	}
+	return from.do(func(fromFD int) error {
+		return to.do(func(toFD int) error { return fn(fromFD, toFD) })
+	})
 }
 
 // move renames a file without replacing another one. A last component is never
@@ -47,50 +56,35 @@ func (d *dirs) move(step, fromDir, from, toDir, to string) error {
 
 // moveFrom is move with the file in another folder.
 func (d *dirs) moveFrom(src *dirs, step, fromDir, from, toDir, to string) error {
-	fromFD, err := src.fd(fromDir)
-	if err != nil {
-		return err
-	}
-	toFD, err := d.fd(toDir)
-	if err != nil {
-		return err
-	}
-	if err := d.step(step); err != nil {
-		return err
-	}
-	if err := renameNoReplace(fromFD, from, toFD, to); err != nil {
-		return &os.LinkError{Op: "rename", Old: fromDir + "/" + from, New: toDir + "/" + to, Err: err}
-	}
-	return nil
+	return d.between(src, fromDir, toDir, func(fromFD, toFD int) error {
+		if err := d.f.step(step); err != nil {
+			return err
+		}
+		if err := renameNoReplace(fromFD, from, toFD, to); err != nil {
+			return &os.LinkError{Op: "rename", Old: fromDir + "/" + from, New: toDir + "/" + to, Err: err}
+		}
+		return nil
+	})
 }
 
 // linkFrom gives a file of another folder a second name here.
 func (d *dirs) linkFrom(src *dirs, at, to Ref) error {
-	fromFD, err := src.fd(at.dir())
-	if err != nil {
-		return err
-	}
-	toFD, err := d.fd(to.dir())
-	if err != nil {
-		return err
-	}
-	if err := d.step(StepLink); err != nil {
-		return err
-	}
-	if err := unix.Linkat(fromFD, at.File, toFD, to.File, 0); err != nil {
-		return &os.LinkError{Op: "link", Old: at.path(), New: to.path(), Err: err}
-	}
-	return nil
-}
-
-// syncOpened syncs each directory that was opened, those in want only.
-func (d *dirs) syncOpened(want map[string]bool) error {
-	for dir := range want {
-		if err := d.step(StepSyncDir); err != nil {
+	return d.between(src, at.dir(), to.dir(), func(fromFD, toFD int) error {
+		if err := d.f.step(StepLink); err != nil {
 			return err
 		}
-		if err := d.open[dir].Sync(); err != nil {
-			return fmt.Errorf("syncing the directory %s: %w", dir, err)
+		if err := unix.Linkat(fromFD, at.File, toFD, to.File, 0); err != nil {
+			return &os.LinkError{Op: "link", Old: at.path(), New: to.path(), Err: err}
+		}
+		return nil
+	})
+}
+
+// syncUsed syncs each of the directories in want, all of which were used.
+func (d *dirs) syncUsed(want map[string]bool) error {
+	for dir := range want {
+		if err := d.f.syncHandle(dir, d.used[dir]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -109,7 +103,6 @@ type Renaming struct{ From, To Ref }
 func (f *Folder) Rename(rs []Renaming) (errs []error, err error) {
 	errs = make([]error, len(rs))
 	d := f.openDirs()
-	defer d.close()
 	touched := make(map[string]bool, 2)
 	for i, r := range rs {
 		if r.From == r.To {
@@ -131,7 +124,7 @@ func (f *Folder) Rename(rs []Renaming) (errs []error, err error) {
 		}
 		break
 	}
-	if err = errors.Join(err, d.syncOpened(touched)); err != nil {
+	if err = errors.Join(err, d.syncUsed(touched)); err != nil {
 		err = fmt.Errorf("renaming messages in the folder %q: %w", f.name, err)
 	}
 	return errs, err
@@ -147,7 +140,6 @@ func (f *Folder) Remove(at []Ref) error {
 // RemoveFound is Remove that tells which files were gone, or have another name.
 func (f *Folder) RemoveFound(at []Ref) (missing []Ref, err error) {
 	d := f.openDirs()
-	defer d.close()
 	touched := make(map[string]bool, 2)
 	for _, ref := range at {
 		err = d.unlink(ref)
@@ -159,7 +151,7 @@ func (f *Folder) RemoveFound(at []Ref) (missing []Ref, err error) {
 		}
 		touched[ref.dir()] = true
 	}
-	if err = errors.Join(err, d.syncOpened(touched)); err != nil {
+	if err = errors.Join(err, d.syncUsed(touched)); err != nil {
 		return missing, fmt.Errorf("removing messages from the folder %q: %w", f.name, err)
 	}
 	return missing, nil
@@ -169,17 +161,19 @@ func (d *dirs) unlink(at Ref) error {
 	if err := at.check(); err != nil {
 		return err
 	}
-	fd, err := d.fd(at.dir())
+	h, err := d.dir(at.dir())
 	if err != nil {
 		return err
 	}
-	if err := d.step(StepRemove); err != nil {
-		return err
-	}
-	if err := unix.Unlinkat(fd, at.File, 0); err != nil {
-		return &fs.PathError{Op: "unlink", Path: at.path(), Err: err}
-	}
-	return nil
+	return h.do(func(fd int) error {
+		if err := d.f.step(StepRemove); err != nil {
+			return err
+		}
+		if err := unix.Unlinkat(fd, at.File, 0); err != nil {
+			return &fs.PathError{Op: "unlink", Path: at.path(), Err: err}
+		}
+		return nil
+	})
 }
 
 // Transfer is one message's way from a folder into another one.
@@ -192,8 +186,6 @@ type Transfer struct{ From, To Ref }
 // fs.ErrNotExist when a message is gone, fs.ErrExist when the name is taken.
 func (f *Folder) LinkFrom(src *Folder, ts []Transfer) (done int, err error) {
 	to, from := f.openDirs(), src.openDirs()
-	defer to.close()
-	defer from.close()
 	for _, t := range ts {
 		if err = errors.Join(t.From.check(), t.To.check()); err == nil {
 			err = to.linkFrom(from, t.From, t.To)
@@ -250,8 +242,6 @@ func (f *Folder) copyFrom(src *Folder, t Transfer) error {
 // durable after SyncCur here, then in src. Errors as LinkFrom.
 func (f *Folder) MoveFrom(src *Folder, ts []Transfer) (done int, err error) {
 	to, from := f.openDirs(), src.openDirs()
-	defer to.close()
-	defer from.close()
 	for _, t := range ts {
 		if err = errors.Join(t.From.check(), t.To.check()); err == nil {
 			err = to.moveFrom(from, StepMove, t.From.dir(), t.From.File, t.To.dir(), t.To.File)

@@ -337,8 +337,6 @@ func (k *KeptFolder) learn(w binWords) (ok bool, err error) {
 // take moves messages of f into the Maildir.
 func (k *KeptFolder) take(f *Folder, ks []Keeping) (done int, missing []Ref, err error) {
 	to, from := k.folder.openDirs(), f.openDirs()
-	defer to.close()
-	defer from.close()
 	touched := make(map[string]bool, 2)
 	for _, m := range ks {
 		if err = k.takeOne(to, from, m); errors.Is(err, fs.ErrNotExist) {
@@ -354,9 +352,9 @@ func (k *KeptFolder) take(f *Folder, ks []Keeping) (done int, missing []Ref, err
 	}
 	if len(touched) > 0 {
 		// There first: a file system that does not do both at once then has it twice, not nowhere.
-		syncErr := to.syncOpened(map[string]bool{curDir: true})
+		syncErr := to.syncUsed(map[string]bool{curDir: true})
 		if syncErr == nil {
-			syncErr = from.syncOpened(touched)
+			syncErr = from.syncUsed(touched)
 		}
 		if syncErr != nil {
 			return done, missing, syncErr // it matters more than what could not be kept

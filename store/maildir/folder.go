@@ -20,6 +20,7 @@ type Folder struct {
 	root *Root
 	name string
 	dir  string // in the root, when it was opened
+	held handles
 }
 
 const (
@@ -49,8 +50,11 @@ func (r *Root) Folder(name string) (*Folder, error) {
 	return f, nil
 }
 
-// Close gives the folder's directory back.
-func (f *Folder) Close() error { return f.fs.Close() }
+// Close gives the folder's directories back.
+func (f *Folder) Close() error {
+	f.held.close()
+	return f.fs.Close()
+}
 
 // Path is the folder's absolute path when it was opened, for watching it and
 // for messages to people.
@@ -149,10 +153,28 @@ func (f *Folder) Stat(at Ref) (fs.FileInfo, error) {
 
 // SyncCur makes what was placed, linked or moved into cur/, or moved out of
 // it, durable.
-func (f *Folder) SyncCur() error { return f.sync(curDir) }
+func (f *Folder) SyncCur() error { return f.syncSub(curDir) }
 
 // SyncNew is SyncCur for new/.
-func (f *Folder) SyncNew() error { return f.sync(newDir) }
+func (f *Folder) SyncNew() error { return f.syncSub(newDir) }
+
+func (f *Folder) syncSub(dir string) error {
+	h, err := f.handle(dir)
+	if err != nil {
+		return fmt.Errorf("syncing the directory %s: %w", dir, err)
+	}
+	return f.syncHandle(dir, h)
+}
+
+func (f *Folder) syncHandle(dir string, h *handle) error {
+	if err := f.step(StepSyncDir); err != nil {
+		return err
+	}
+	if err := h.file.Sync(); err != nil {
+		return fmt.Errorf("syncing the directory %s: %w", dir, err)
+	}
+	return nil
+}
 
 // tmpAge is how old a temporary file is when whoever wrote it must have
 // crashed (the Maildir specification's 36 hours).

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Temp is a message being written in a folder's tmp/: NewTemp, Write, SetDate,
@@ -15,6 +17,7 @@ import (
 // belongs to one goroutine.
 type Temp struct {
 	f      *Folder
+	dir    *handle // tmp/ as it was then
 	name   string
 	file   *os.File // nil after Finish
 	placed bool
@@ -26,12 +29,20 @@ func (f *Folder) NewTemp() (*Temp, error) {
 		return nil, fmt.Errorf("creating a message: %w", err)
 	}
 	t := &Temp{f: f, name: "letterbox-" + rand.Text()}
-	file, err := f.fs.OpenFile(t.path(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if err := t.create(); err != nil {
 		return nil, fmt.Errorf("creating a message: %w", err)
 	}
-	t.file = file
 	return t, nil
+}
+
+func (t *Temp) create() (err error) {
+	if t.dir, err = t.f.handle(tmpDir); err != nil {
+		return err
+	}
+	return t.dir.do(func(fd int) error {
+		t.file, err = createAt(fd, t.name)
+		return err
+	})
 }
 
 func (t *Temp) path() string { return tmpDir + "/" + t.name }
@@ -58,13 +69,24 @@ func (t *Temp) ReadFrom(r io.Reader) (int64, error) {
 func (t *Temp) SetDate(date time.Time) error {
 	err := t.f.step(StepTempTime)
 	if err == nil {
-		err = t.f.fs.Chtimes(t.path(), date, date)
+		err = t.setTimes(date)
 	}
 	if err != nil {
 		return fmt.Errorf("writing a message: %w", err)
 	}
 	startWriteback(t.file)
 	return nil
+}
+
+func (t *Temp) setTimes(date time.Time) error {
+	stamp := timespec(date)
+	return t.dir.do(func(fd int) error {
+		err := unix.UtimesNanoAt(fd, t.name, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil {
+			return &fs.PathError{Op: "set times", Path: t.path(), Err: err}
+		}
+		return nil
+	})
 }
 
 // Finish syncs the message and closes it. Of several messages it is cheapest to
@@ -96,7 +118,7 @@ func (t *Temp) Place(to Ref) error {
 		return err
 	}
 	d := t.f.openDirs()
-	defer d.close()
+	d.used[tmpDir] = t.dir
 	if err := d.move(StepPlace, tmpDir, t.name, to.dir(), to.File); err != nil {
 		return fmt.Errorf("placing a message: %w", err)
 	}
