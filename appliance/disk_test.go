@@ -114,7 +114,7 @@ func (b *box) wantKept(t *testing.T, acknowledged []string) map[string]string {
 func (b *box) wantNoLeftovers(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && (filepath.Base(filepath.Dir(path)) == "tmp" || strings.HasPrefix(d.Name(), "in-") || strings.Contains(d.Name(), ".tmp")) {
+		if err == nil && !d.IsDir() && (filepath.Base(filepath.Dir(path)) == "tmp" && !strings.HasPrefix(d.Name(), "letterbox-lock-") || strings.HasPrefix(d.Name(), "in-") || strings.Contains(d.Name(), ".tmp")) {
 			t.Errorf("%s was left behind", path)
 		}
 		return err

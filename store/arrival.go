@@ -217,13 +217,8 @@ func (m *Mailbox) distrust() {
 // catchUp takes in what others added to dovecot-uidlist, so that their UIDs are
 // shown before ours, and returns the first of n new UIDs.
 func (m *Mailbox) catchUp(lock *maildir.UIDListLock, n int) (UID, error) {
-	l, err := m.openList(lock)
-	if err != nil {
-		return 0, diskError(err)
-	}
-	if len(l.lines) > 0 || l.damaged || l.header.UIDNext > m.x.UIDNext {
-		m.mark = maildir.Mark{}
-		if err := m.syncLocked(lock); err != nil {
+	if !lock.Unchanged(m.mark) {
+		if err := m.readMore(lock); err != nil {
 			return 0, err
 		}
 	}
@@ -232,6 +227,19 @@ func (m *Mailbox) catchUp(lock *maildir.UIDListLock, n int) (UID, error) {
 		return 0, ErrMailboxOutOfUIDs
 	}
 	return UID(next), nil
+}
+
+// readMore takes in what was added to dovecot-uidlist.
+func (m *Mailbox) readMore(lock *maildir.UIDListLock) error {
+	l, err := m.openList(lock)
+	if err != nil {
+		return diskError(err)
+	}
+	if len(l.lines) == 0 && !l.damaged && l.header.UIDNext <= m.x.UIDNext {
+		return nil
+	}
+	m.mark = maildir.Mark{}
+	return m.syncLocked(lock)
 }
 
 // placeOrNot places all files and their lines, durably, or takes back what it
@@ -272,10 +280,7 @@ func (m *Mailbox) placeFiles(lock *maildir.UIDListLock, as []*arrival, saved tim
 		recs[i] = maildir.UIDRecord{UID: uint32(a.uid), Base: a.base, GUID: a.guid, Physical: -1, Virtual: -1, SaveDate: saved.Unix()}
 		flags[uint32(a.uid)] = a.flags
 	}
-	if err := m.appendLines(lock, recs); err != nil {
-		return err
-	}
-	if err := m.folder.SyncCur(); err != nil {
+	if err := m.appendPlaced(lock, recs); err != nil {
 		return err
 	}
 	if err := m.saveExtra(flags); err != nil {
@@ -292,17 +297,28 @@ func (m *Mailbox) placeFiles(lock *maildir.UIDListLock, as []*arrival, saved tim
 // appendLines adds to dovecot-uidlist, durably, writing it anew first where its
 // end or its head does not allow it.
 func (m *Mailbox) appendLines(lock *maildir.UIDListLock, recs []maildir.UIDRecord) error {
-	err := lock.Append(recs)
+	return m.addLines(lock, recs, lock.Append)
+}
+
+// appendPlaced is appendLines for messages that were placed in cur/ before; it
+// makes that durable, too.
+func (m *Mailbox) appendPlaced(lock *maildir.UIDListLock, recs []maildir.UIDRecord) error {
+	return m.addLines(lock, recs, lock.AppendPlaced)
+}
+
+func (m *Mailbox) addLines(lock *maildir.UIDListLock, recs []maildir.UIDRecord, add func([]maildir.UIDRecord, maildir.Mark) (maildir.Mark, error)) error {
+	mark, err := add(recs, m.mark)
 	if errors.Is(err, maildir.ErrRewrite) {
 		if err = m.rewrite(lock, 0); err == nil {
-			err = lock.Append(recs)
+			mark, err = add(recs, maildir.Mark{})
 		}
 	}
 	if err != nil {
 		return err
 	}
-	_, err = m.readList() // past what was added
-	return err
+	m.mark = mark
+	m.lines += len(recs)
+	return nil
 }
 
 // indexArrivals takes messages that are in the mailbox into the index.

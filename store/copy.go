@@ -240,10 +240,7 @@ func (m *Mailbox) link(src *Mailbox, lock *maildir.UIDListLock, namer *maildir.N
 	}
 	_, err = m.folder.LinkFrom(src.folder, links)
 	if err == nil {
-		err = m.appendLines(lock, linesOf(ts, saved))
-	}
-	if err == nil {
-		err = m.folder.SyncCur()
+		err = m.appendPlaced(lock, linesOf(ts, saved))
 	}
 	if err == nil {
 		err = m.saveExtra(transferFlags(ts))

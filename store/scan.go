@@ -235,12 +235,7 @@ func (s *scan) number() (wrote bool, err error) {
 			recs = append(recs, maildir.UIDRecord{UID: uid, Base: e.Name.Base, Physical: -1, Virtual: -1, SaveDate: int64(line.saved)})
 			uid++
 		}
-		err := s.lock.Append(recs)
-		if errors.Is(err, maildir.ErrRewrite) {
-			if err = s.m.rewrite(s.lock, 0); err == nil {
-				err = s.lock.Append(recs)
-			}
-		}
+		err := s.m.appendLines(s.lock, recs)
 		if noRoom(err) { // they wait in the folder, and the others can be read
 			s.m.a.s.log.Warn("new messages cannot be shown", "person", s.m.a.person, "mailbox", s.m.name, "err", err)
 			s.found, s.unsure = s.found[:known], true
@@ -253,9 +248,7 @@ func (s *scan) number() (wrote bool, err error) {
 	if len(s.found) > had { // else nothing of it is a message, nor would be the next time
 		s.rest = rest
 	}
-	// Read past what was appended.
-	_, err = s.m.readList()
-	return true, err
+	return true, nil
 }
 
 // publish brings the index up to date.

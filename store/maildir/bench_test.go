@@ -62,7 +62,7 @@ func BenchmarkLargeFolder(b *testing.B) {
 	b.Run("append to list", func(b *testing.B) {
 		next := uint32(messages + 1)
 		for b.Loop() {
-			must(b, lock.Append([]UIDRecord{{UID: next, Base: fmt.Sprint(next), Physical: -1, Virtual: -1}}))
+			must(b, appendRecords(lock, []UIDRecord{{UID: next, Base: fmt.Sprint(next), Physical: -1, Virtual: -1}}))
 			next++
 		}
 	})

@@ -91,7 +91,7 @@ func (h *household) list(f *Folder, lock *UIDListLock, base string) (uint32, err
 		u.Close()
 	}
 	uid := head.UIDNext
-	err := lock.Append([]UIDRecord{{UID: uid, Base: base, Physical: -1, Virtual: -1}})
+	err := appendRecords(lock, []UIDRecord{{UID: uid, Base: base, Physical: -1, Virtual: -1}})
 	if errors.Is(err, ErrRewrite) {
 		head.UIDNext++
 		err = lock.Rewrite(head, records(append(recs, UIDRecord{UID: uid, Base: base, Physical: -1, Virtual: -1})...))

@@ -18,6 +18,11 @@ import (
 // "pid:host". It is stale when that process is dead, or when neither the lock
 // nor the file it guards has changed for a time. It is removed by who made it,
 // and only if it still is the same file.
+//
+// A folder's list is locked for every delivery. So its lock file is not made and
+// removed each time, but lies in tmp/ as long as the folder is open and gets the
+// lock's name as a second one (spare.go): file systems take long to make a file
+// where many have just been removed, and flash wears out.
 
 const (
 	staleList          = 2 * time.Minute  // dovecot-uidlist and dovecot-keywords
@@ -118,12 +123,17 @@ type dotlock struct {
 	locks   *lockTable
 	key     lockKey
 	name    string    // of the lock file
+	spare   *spare    // nil: the lock file is made each time
 	made    FileStamp // by it we know whether it is still ours: inodes come again
 	release func()
 }
 
 // lockFile takes the dotlock of target in t, waiting until ctx ends.
 func (r *Root) lockFile(ctx context.Context, t tree, target string, stale time.Duration) (*dotlock, error) {
+	return r.lockWith(ctx, t, target, stale, nil)
+}
+
+func (r *Root) lockWith(ctx context.Context, t tree, target string, stale time.Duration, s *spare) (*dotlock, error) {
 	info, err := t.fs.Stat(".")
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", target, err)
@@ -133,7 +143,7 @@ func (r *Root) lockFile(ctx context.Context, t tree, target string, stale time.D
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", target, err)
 	}
-	l := &dotlock{tree: t, locks: &r.locks, key: key, name: target + ".lock", release: release}
+	l := &dotlock{tree: t, locks: &r.locks, key: key, name: target + ".lock", spare: s, release: release}
 	if err := l.take(ctx, target, stale); err != nil {
 		release()
 		return nil, fmt.Errorf("locking %s: %w", target, err)
@@ -165,6 +175,25 @@ func (l *dotlock) take(ctx context.Context, target string, stale time.Duration) 
 }
 
 func (l *dotlock) create() error {
+	err := l.make()
+	if err != nil {
+		return err
+	}
+	info, err := l.fs.Lstat(l.name)
+	if err != nil {
+		return errors.Join(err, l.remove(StepUnlock, l.name))
+	}
+	l.made = stampOf(info)
+	return nil
+}
+
+// make makes the lock file. Errors wrap fs.ErrExist when there is one.
+func (l *dotlock) make() error {
+	if l.spare != nil {
+		if err := l.spare.link(l.name); !errors.Is(err, errNoSpare) {
+			return err
+		}
+	}
 	if err := l.step(StepLock); err != nil {
 		return err
 	}
@@ -172,17 +201,19 @@ func (l *dotlock) create() error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(strconv.Itoa(os.Getpid()) + ":" + hostname())
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		err = nil // an empty lock is one, too, and on a full disk people must be able to delete mail
-	}
-	if err == nil {
-		l.made, err = statOpen(f)
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := sign(f); err != nil {
 		return errors.Join(err, l.remove(StepUnlock, l.name))
 	}
 	return nil
+}
+
+// sign writes into a lock file, which it closes, whose it is.
+func sign(f *os.File) error {
+	_, err := f.WriteString(strconv.Itoa(os.Getpid()) + ":" + hostname())
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		err = nil // an empty lock is one, too, and on a full disk people must be able to delete mail
+	}
+	return errors.Join(err, f.Close())
 }
 
 // staleWatch remembers, while we wait, how long a lock has looked the same.

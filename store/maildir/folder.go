@@ -21,6 +21,7 @@ type Folder struct {
 	name string
 	dir  string // in the root, when it was opened
 	held handles
+	lock spare // of dovecot-uidlist
 }
 
 const (
@@ -42,6 +43,7 @@ func (r *Root) Folder(name string) (*Folder, error) {
 		return nil, fmt.Errorf("opening the folder %q: %w", canonical, err)
 	}
 	f := &Folder{tree: tree{fs: dirFS, hook: r.hook}, root: r, name: canonical, dir: dir}
+	f.lock.f = f
 	for _, sub := range []string{newDir, tmpDir} {
 		if err := dirFS.Mkdir(sub, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, errors.Join(fmt.Errorf("opening the folder %q: %w", canonical, err), dirFS.Close())
@@ -52,6 +54,7 @@ func (r *Root) Folder(name string) (*Folder, error) {
 
 // Close gives the folder's directories back.
 func (f *Folder) Close() error {
+	f.lock.close()
 	f.held.close()
 	return f.fs.Close()
 }

@@ -129,7 +129,7 @@ func appendMessage(t testing.TB, f *Folder, text string, flags Flags, keywords u
 	}
 	_, err = temp.Write([]byte(text))
 	name := Name{Base: rec.Base, Flags: flags, Keywords: keywords, HasInfo: true}
-	err = errors.Join(err, temp.SetDate(time.Unix(1600000000, 0)), temp.Finish(), temp.Place(Ref{File: name.File()}), f.SyncCur(), lock.Append([]UIDRecord{rec}))
+	err = errors.Join(err, temp.SetDate(time.Unix(1600000000, 0)), temp.Finish(), temp.Place(Ref{File: name.File()}), f.SyncCur(), appendRecords(lock, []UIDRecord{rec}))
 	return rec, errors.Join(err, lock.Unlock())
 }
 
@@ -240,6 +240,51 @@ func TestInteropDeliveriesAtOnce(t *testing.T) {
 	}
 }
 
+// The file of our lock is as old as the folder has been open, and Dovecot goes by
+// its time, not by the process it names: taking the lock gives it a new one.
+func TestInteropDovecotWaitsForAnOldLockFile(t *testing.T) {
+	t.Parallel()
+	r, d := besideDovecot(t)
+	f := openFolder(t, r, "INBOX")
+	startList(t, f, UIDHeader{UIDValidity: 1700000001, UIDNext: 1, GUID: NewGUID(), ModSeqCeiling: 1})
+	n := place(t, f, "Subject: without a line\r\n\r\n", 0)
+	d.Doveadm(t, "", "mailbox", "list") // makes the tree Dovecot's
+	lock, err := f.LockUIDList(t.Context())
+	must(t, err)
+	must(t, lock.Unlock())
+	files, err := filepath.Glob(filepath.Join(f.Path(), "tmp", "letterbox-lock-*"))
+	must(t, err)
+	if len(files) != 1 {
+		t.Fatalf("the lock files are %q", files)
+	}
+	old := time.Now().Add(-time.Hour)
+	must(t, os.Chtimes(files[0], old, old))
+	if os.Getuid() == 0 {
+		must(t, os.Chown(files[0], 65534, 65534)) // who Dovecot is, so that it can read whose the lock is
+	}
+	lock, err = f.LockUIDList(t.Context())
+	must(t, err)
+
+	seen := make(chan string)
+	go func() {
+		out, err := d.TryDoveadm("", "-f", "tab", "fetch", "uid guid", "ALL")
+		if err != nil {
+			out = err.Error()
+		}
+		seen <- out
+	}()
+	select {
+	case out := <-seen:
+		t.Errorf("Dovecot did not wait: %s", out)
+		return
+	case <-time.After(3 * time.Second): // it tries every few milliseconds
+	}
+	must(t, lock.Unlock())
+	if out, want := <-seen, "uid\tguid\n1\t"+n.Base+"\n"; out != want {
+		t.Errorf("Dovecot reads %q, want %q", out, want)
+	}
+}
+
 // A line that a crash has cut off, and Dovecot's way to go on from there.
 func TestInteropTornListBesideDovecot(t *testing.T) {
 	t.Parallel()
@@ -252,7 +297,7 @@ func TestInteropTornListBesideDovecot(t *testing.T) {
 	lock, err := f.LockUIDList(t.Context())
 	must(t, err)
 	n := place(t, f, "Subject: second\r\n\r\n", 0)
-	must(t, lock.Append([]UIDRecord{{UID: 3, Base: n.Base, Physical: -1, Virtual: -1}}))
+	must(t, appendRecords(lock, []UIDRecord{{UID: 3, Base: n.Base, Physical: -1, Virtual: -1}}))
 	must(t, lock.Unlock())
 	if got := d.Doveadm(t, "", "-f", "tab", "fetch", "uid hdr.subject", "ALL"); got != "uid\thdr.subject\n1\tfirst\n3\tsecond\n" {
 		t.Errorf("Dovecot reads\n%s", got)

@@ -3,6 +3,7 @@ package maildir
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // find looks for the message with a base name by reading the directories.
@@ -377,7 +380,7 @@ func TestLockKeepsOthersOut(t *testing.T) {
 
 	must(t, os.Remove(path))
 	must(t, os.WriteFile(path, []byte("1:elsewhere"), 0o600))
-	if err := lock.Append([]UIDRecord{{UID: 1, Base: "x"}}); !errors.Is(err, ErrLockLost) {
+	if err := appendRecords(lock, []UIDRecord{{UID: 1, Base: "x"}}); !errors.Is(err, ErrLockLost) {
 		t.Errorf("appending after the lock was lost: %v", err)
 	}
 	if err := lock.Unlock(); !errors.Is(err, ErrLockLost) {
@@ -389,6 +392,77 @@ func TestLockKeepsOthersOut(t *testing.T) {
 }
 
 // After a power cut a lock may be there without its text. Nobody waits two minutes for it.
+// A folder's lock is one file as long as the folder is open.
+func TestLockFileIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	r := openTree(t, Options{})
+	f, err := r.Folder("INBOX")
+	must(t, err)
+	tmp := filepath.Join(f.Path(), "tmp")
+	spares := func() []string {
+		files, err := filepath.Glob(filepath.Join(tmp, "*"))
+		must(t, err)
+		return files
+	}
+	was := ""
+	for round := range 4 {
+		lock, err := f.LockUIDList(t.Context())
+		must(t, err)
+		text, err := os.ReadFile(filepath.Join(f.Path(), "dovecot-uidlist.lock"))
+		must(t, err)
+		if want := fmt.Sprintf("%d:%s", os.Getpid(), hostname()); string(text) != want {
+			t.Errorf("the lock holds %q, want %q", text, want)
+		}
+		file := spares()[0]
+		held, err := os.Stat(filepath.Join(f.Path(), "dovecot-uidlist.lock"))
+		must(t, err)
+		if made, err := os.Stat(file); err != nil || !os.SameFile(made, held) || (file == was) != (round%2 == 1) {
+			t.Errorf("round %d: the lock is not %s, or that is not %s: %v", round, file, was, err)
+		}
+		was = file
+		must(t, lock.Touch())
+		must(t, lock.Unlock())
+		if round == 1 { // another program clears tmp/
+			must(t, os.Remove(spares()[0]))
+		}
+	}
+	if left := spares(); len(left) != 1 {
+		t.Errorf("tmp holds %q", left)
+	}
+	must(t, f.Close())
+	if left := spares(); len(left) != 0 {
+		t.Errorf("after the end tmp holds %q", left)
+	}
+}
+
+// Where there are no hard links, the lock is made each time.
+func TestLockWithoutHardLinks(t *testing.T) {
+	t.Parallel()
+	linking := false
+	f := openFolder(t, openTree(t, Options{Step: func(name string) error {
+		if name == StepLockPrepare {
+			linking = true
+		} else if name == StepLock && linking {
+			linking = false
+			return unix.EPERM
+		}
+		return nil
+	}}), "INBOX")
+	for range 2 {
+		lock, err := f.LockUIDList(t.Context())
+		must(t, err)
+		if left, err := os.ReadDir(filepath.Join(f.Path(), "tmp")); err != nil || len(left) != 0 {
+			t.Errorf("tmp holds %v, %v", left, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := f.LockUIDList(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("locked twice: %v", err)
+		}
+		must(t, lock.Unlock())
+	}
+}
+
 func TestEmptyLockIsNobodys(t *testing.T) {
 	t.Parallel()
 	f := openFolder(t, openTree(t, Options{}), "INBOX")

@@ -29,8 +29,10 @@ const (
 	StepRename      = "message: rename"            // flags, new/ to cur/
 	StepRemove      = "message: remove"            //
 	StepSyncDir     = "directory: sync"            //
+	StepLockPrepare = "lock: make the file"        // in tmp/, to be linked
 	StepLock        = "lock: create"               // any of the dotlocks
 	StepUnlock      = "lock: remove"               //
+	StepLockDrop    = "lock: remove the file"      // from tmp/
 	StepListTrim    = "uidlist: cut off torn line" //
 	StepListAppend  = "uidlist: append"            // each write
 	StepListCeiling = "uidlist: raise ceiling"     //

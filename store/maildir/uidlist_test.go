@@ -2,6 +2,7 @@ package maildir
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -42,6 +44,12 @@ func readList(t testing.TB, f *Folder, since Mark) (*UIDListReader, []UIDRecord)
 	}
 	must(t, u.Err())
 	return u, recs
+}
+
+// appendRecords appends to a list of which nothing is known.
+func appendRecords(lock *UIDListLock, recs []UIDRecord) error {
+	_, err := lock.Append(recs, Mark{})
+	return err
 }
 
 // records yields recs, as Rewrite wants them.
@@ -157,7 +165,7 @@ func TestVersion1UIDList(t *testing.T) {
 	lock, err := f.LockUIDList(t.Context())
 	must(t, err)
 	defer lock.Unlock()
-	if err := lock.Append([]UIDRecord{{UID: 8, Base: "x", Physical: -1, Virtual: -1}}); !errors.Is(err, ErrRewrite) {
+	if err := appendRecords(lock, []UIDRecord{{UID: 8, Base: "x", Physical: -1, Virtual: -1}}); !errors.Is(err, ErrRewrite) {
 		t.Errorf("adding to version 1: %v", err)
 	}
 }
@@ -206,27 +214,27 @@ func TestAppend(t *testing.T) {
 	must(t, err)
 	defer lock.Unlock()
 	rec := func(uid uint32) UIDRecord { return UIDRecord{UID: uid, Base: "b", Physical: -1, Virtual: -1} }
-	if err := lock.Append([]UIDRecord{rec(1)}); !errors.Is(err, ErrRewrite) {
+	if err := appendRecords(lock, []UIDRecord{rec(1)}); !errors.Is(err, ErrRewrite) {
 		t.Errorf("without a list: %v", err)
 	}
 	must(t, lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 4}, records(rec(2))))
 	for _, uid := range []uint32{0, 1, 2, 3, 4294967295} {
-		if err := lock.Append([]UIDRecord{rec(uid)}); err == nil {
+		if err := appendRecords(lock, []UIDRecord{rec(uid)}); err == nil {
 			t.Errorf("UID %d was given again", uid)
 		}
 	}
-	must(t, lock.Append([]UIDRecord{rec(4), {UID: 6, Base: "c d", GUID: "g", Physical: 1, Virtual: 2, SaveDate: 3, Unknown: []string{"Pq"}}}))
+	must(t, appendRecords(lock, []UIDRecord{rec(4), {UID: 6, Base: "c d", GUID: "g", Physical: 1, Virtual: 2, SaveDate: 3, Unknown: []string{"Pq"}}}))
 	want := "3 V7 N4 M00000000000000000000\n2 :b\n4 :b\n6 Gg S1 W2 D3 Pq :c d\n"
 	if got := listText(t, f); got != want {
 		t.Errorf("the list is\n%swant\n%s", got, want)
 	}
 
 	writeList(t, f, want+"9 :tor")
-	if err := lock.Append([]UIDRecord{rec(9)}); !errors.Is(err, ErrRewrite) {
+	if err := appendRecords(lock, []UIDRecord{rec(9)}); !errors.Is(err, ErrRewrite) {
 		t.Errorf("the UID of a torn line was given again: %v", err)
 	}
 	writeList(t, f, want+"9 :tor")
-	must(t, lock.Append([]UIDRecord{rec(10)}))
+	must(t, appendRecords(lock, []UIDRecord{rec(10)}))
 	if got := listText(t, f); got != want+"10 :b\n" {
 		t.Errorf("after a torn line: %q", got)
 	}
@@ -238,7 +246,7 @@ func TestAppend(t *testing.T) {
 		"a line too long": want + strings.Repeat("x", 3*maxListLine),
 	} {
 		writeList(t, f, text)
-		if err := lock.Append([]UIDRecord{rec(20)}); !errors.Is(err, ErrRewrite) {
+		if err := appendRecords(lock, []UIDRecord{rec(20)}); !errors.Is(err, ErrRewrite) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -256,7 +264,7 @@ func TestRecordsThatCannotBeWritten(t *testing.T) {
 		{UID: 1}, {UID: 1, Base: "a\nb"}, {UID: 1, Base: "a:2,S"}, {UID: 1, Base: "a/b"}, {UID: 1, Base: ".a"},
 		{UID: 1, Base: strings.Repeat("a", 256)}, {UID: 1, Base: "a", GUID: "x y"}, {UID: 1, Base: "a", Unknown: []string{"xy"}},
 	} {
-		if err := lock.Append([]UIDRecord{rec}); err == nil {
+		if err := appendRecords(lock, []UIDRecord{rec}); err == nil {
 			t.Errorf("%+v was written", rec)
 		}
 	}
@@ -326,7 +334,7 @@ func FuzzUIDList(f *testing.F) {
 		if len(u.Damage()) > 0 {
 			uid = head.UIDNext
 		}
-		if err := lock.Append([]UIDRecord{{UID: uid, Base: "new", Physical: -1, Virtual: -1}}); err != nil {
+		if err := appendRecords(lock, []UIDRecord{{UID: uid, Base: "new", Physical: -1, Virtual: -1}}); err != nil {
 			return
 		}
 		_, after := readList(t, folder, Mark{})
@@ -353,6 +361,65 @@ func TestRewriteOfWhatCannotBeRead(t *testing.T) {
 	}
 }
 
+// What is known of a list saves looking for its end, as long as it is true.
+func TestAppendSince(t *testing.T) {
+	t.Parallel()
+	f := openFolder(t, openTree(t, Options{}), "INBOX")
+	lock, err := f.LockUIDList(t.Context())
+	must(t, err)
+	defer lock.Unlock()
+	rec := func(uid uint32) []UIDRecord {
+		return []UIDRecord{{UID: uid, Base: fmt.Sprintf("base%d", uid), Physical: -1, Virtual: -1}}
+	}
+	must(t, lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 4}, records(rec(2)...)))
+	u, _ := readList(t, f, Mark{})
+	mark := u.Mark()
+	if !lock.Unchanged(mark) || lock.Unchanged(Mark{}) {
+		t.Error("a list just read has changed, or one never read has not")
+	}
+	if _, err := lock.Append(rec(3), mark); !errors.Is(err, ErrRewrite) {
+		t.Errorf("a UID that the head has given: %v", err)
+	}
+	for uid := uint32(4); uid < 8; uid++ {
+		if mark, err = lock.AppendPlaced(rec(uid), mark); err != nil || !lock.Unchanged(mark) {
+			t.Fatalf("UID %d: %v, unchanged %v", uid, err, lock.Unchanged(mark))
+		}
+		if _, err := lock.Append(rec(uid), mark); !errors.Is(err, ErrRewrite) {
+			t.Errorf("UID %d a second time: %v", uid, err)
+		}
+	}
+	u, recs := readList(t, f, mark)
+	if !u.Resumed() || len(recs) != 0 || u.Mark() != mark {
+		t.Errorf("reading goes on at %+v and finds %d, written up to %+v", u.Mark(), uids(recs), mark)
+	}
+
+	others := map[string]func(text string) string{
+		"a line more":       func(text string) string { return text + "8 :other\n" },
+		"a torn line":       func(text string) string { return text + "8 :ot" },
+		"another last line": func(text string) string { return strings.Replace(text, "7 :base7", "8 :other", 1) },
+	}
+	text := listText(t, f)
+	for name, change := range others {
+		writeList(t, f, text)
+		u, _ := readList(t, f, Mark{})
+		old := u.Mark()
+		writeList(t, f, change(text))
+		later := time.Now().Add(time.Second) // the kernel's clock ticks slowly
+		must(t, os.Chtimes(filepath.Join(f.Path(), uidListName), later, later))
+		if lock.Unchanged(old) {
+			t.Errorf("%s: it is unchanged", name)
+		}
+		if _, err := lock.Append(rec(8), old); !errors.Is(err, ErrRewrite) {
+			t.Errorf("%s: UID 8 was given again: %v", name, err)
+		}
+		now, err := lock.Append(rec(9), old)
+		must(t, err)
+		if u, recs := readList(t, f, Mark{}); u.Mark() != now || recs[len(recs)-1].UID != 9 {
+			t.Errorf("%s: written up to %+v, read up to %+v", name, now, u.Mark())
+		}
+	}
+}
+
 // A sync that fails once does not succeed the second time: the kernel has
 // forgotten what it could not write.
 func TestFailedSyncIsRemembered(t *testing.T) {
@@ -376,7 +443,7 @@ func TestFailedSyncIsRemembered(t *testing.T) {
 	if err := lock.SetModSeqCeiling(5000); !errors.Is(err, ErrRewrite) || !lock.Doubtful() {
 		t.Errorf("raised again: %v", err)
 	}
-	if err := lock.Append([]UIDRecord{{UID: 9, Base: "b", Physical: -1, Virtual: -1}}); !errors.Is(err, ErrRewrite) {
+	if err := appendRecords(lock, []UIDRecord{{UID: 9, Base: "b", Physical: -1, Virtual: -1}}); !errors.Is(err, ErrRewrite) {
 		t.Errorf("appended: %v", err)
 	}
 	must(t, lock.Rewrite(UIDHeader{UIDValidity: 7, UIDNext: 9, ModSeqCeiling: 5000}, records()))

@@ -22,6 +22,9 @@ type Mark struct {
 	Offset int64
 	UID    uint32 // the last one read
 	Tail   uint64 // hash of the bytes before Offset
+
+	next    uint32 // every UID that the list knows lies below
+	modTime int64  // of the file when it was read or written up to Offset
 }
 
 // tailLength is how many bytes before Offset tell that a list is the same.
@@ -38,6 +41,7 @@ type UIDListReader struct {
 	resumed  bool
 	version1 bool
 	inode    uint64
+	modTime  int64  // when reading began
 	offset   int64  // behind the last complete line
 	last     uint32 // the last UID returned
 	highest  uint32 // of all lines, damaged ones too
@@ -69,7 +73,7 @@ func (u *UIDListReader) start(since Mark) error {
 	if err != nil {
 		return err
 	}
-	u.inode = inodeOf(info)
+	u.inode, u.modTime = inodeOf(info), info.ModTime().UnixNano()
 	u.in = bufio.NewReaderSize(u.file, maxListLine)
 	if err := u.readHeader(); err != nil {
 		return err
@@ -371,7 +375,7 @@ func (u *UIDListReader) Mark() Mark {
 	if err != nil {
 		return Mark{}
 	}
-	return Mark{Inode: u.inode, Offset: u.offset, UID: u.last, Tail: tail}
+	return Mark{Inode: u.inode, Offset: u.offset, UID: u.last, Tail: tail, next: u.Header().UIDNext, modTime: u.modTime}
 }
 
 // Close ends the reading.

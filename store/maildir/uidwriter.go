@@ -22,16 +22,17 @@ var ErrRewrite = errors.New("the list of messages must be rewritten first")
 // without Touch another program may take it.
 type UIDListLock struct {
 	*dotlock
+	f *Folder
 }
 
 // LockUIDList waits for the lock until ctx ends. Errors wrap ErrLocked when
 // another program holds it for so long. Each of our goroutines has its turn.
 func (f *Folder) LockUIDList(ctx context.Context) (*UIDListLock, error) {
-	l, err := f.root.lockFile(ctx, f.tree, uidListName, staleList)
+	l, err := f.root.lockWith(ctx, f.tree, uidListName, staleList, &f.lock)
 	if err != nil {
 		return nil, fmt.Errorf("the folder %q: %w", f.name, err)
 	}
-	return &UIDListLock{l}, nil
+	return &UIDListLock{l, f}, nil
 }
 
 // Touch tells other programs that we are still at work: once a minute in a
@@ -41,30 +42,50 @@ func (l *UIDListLock) Touch() error { return l.touch() }
 // Unlock gives the lock back. ErrLockLost when another program has taken it.
 func (l *UIDListLock) Unlock() error { return l.unlock() }
 
+// Unchanged reports that nobody has written to the list since it was read or
+// written up to m, and that it ends there. It looks at the file's inode, size and
+// time only: nobody but who holds the lock adds to it, and others replace it.
+func (l *UIDListLock) Unchanged(m Mark) bool {
+	return m.Offset > 0 && !l.Doubtful() && statStamp(l.fs, uidListName) == m.stamp()
+}
+
+// stamp is that of a list that ends at the Mark.
+func (m Mark) stamp() FileStamp { return FileStamp{m.Inode, m.Offset, m.modTime} }
+
 // Append adds records, ascending and above every UID in the list, and syncs
-// it. A line that a crash has cut off is removed first. Errors wrap ErrRewrite
+// it. A line that a crash has cut off is removed first. since is what is known
+// of the list, which saves looking for its end; the zero Mark will do. The Mark
+// that is returned lies behind what was added. Errors wrap ErrRewrite
 // when the list is missing, Doubtful, or its end is damaged, or when a UID is
 // not above the last.
 //
 // After another error some of the records may be in the list, and other
 // programs may have read them: their UIDs are gone. Read the list again for
 // the next one.
-func (l *UIDListLock) Append(recs []UIDRecord) error {
-	if len(recs) == 0 {
-		return nil
-	}
-	if err := l.append(recs); err != nil {
-		return fmt.Errorf("adding to the list of messages: %w", err)
-	}
-	return nil
+func (l *UIDListLock) Append(recs []UIDRecord, since Mark) (Mark, error) {
+	return l.append(recs, since, l.syncList)
 }
 
-func (l *UIDListLock) append(recs []UIDRecord) error {
-	f, err := l.openInPlace()
-	if err != nil {
-		return err
+// AppendPlaced is Append for messages that were placed in cur/ before: it syncs
+// that as well, at the same time. Two syncs side by side cost little more than
+// one: the file system writes its journal once.
+func (l *UIDListLock) AppendPlaced(recs []UIDRecord, since Mark) (Mark, error) {
+	return l.append(recs, since, l.syncListAndCur)
+}
+
+func (l *UIDListLock) append(recs []UIDRecord, since Mark, sync func(*os.File) error) (Mark, error) {
+	if len(recs) == 0 {
+		return since, nil
 	}
-	return errors.Join(l.appendTo(f, recs), f.Close())
+	f, err := l.openInPlace()
+	if err == nil {
+		since, err = l.appendTo(f, recs, since, sync)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return Mark{}, fmt.Errorf("adding to the list of messages: %w", err)
+	}
+	return since, nil
 }
 
 // openInPlace opens the list for a change in place; ErrRewrite where it has to be written anew.
@@ -82,32 +103,56 @@ func (l *UIDListLock) openInPlace() (*os.File, error) {
 	return f, err
 }
 
-func (l *UIDListLock) appendTo(f *os.File, recs []UIDRecord) error {
-	end, last, err := l.findEnd(f)
+func (l *UIDListLock) appendTo(f *os.File, recs []UIDRecord, since Mark, sync func(*os.File) error) (Mark, error) {
+	end, last, err := l.end(f, since)
 	if err != nil {
-		return err
+		return Mark{}, err
 	}
 	b := make([]byte, 0, min(len(recs)*128, writeChunk+maxListLine))
 	for _, rec := range recs {
 		if err := rec.check(); err != nil {
-			return err
+			return Mark{}, err
 		}
 		if rec.UID <= last {
-			return fmt.Errorf("UID %d is not above %d: %w", rec.UID, last, ErrRewrite)
+			return Mark{}, fmt.Errorf("UID %d is not above %d: %w", rec.UID, last, ErrRewrite)
 		}
 		last = rec.UID
 		if b = appendRecord(b, rec); len(b) >= writeChunk {
 			if err := l.writeAt(f, b, end); err != nil {
-				return err
+				return Mark{}, err
 			}
 			end += int64(len(b))
 			b = b[:0]
 		}
 	}
 	if err := l.writeAt(f, b, end); err != nil {
-		return err
+		return Mark{}, err
 	}
-	return l.syncList(f)
+	if err := sync(f); err != nil {
+		return Mark{}, err
+	}
+	return markAt(f, end+int64(len(b)), last)
+}
+
+// end gives the offset behind the last line and the highest UID that is taken.
+func (l *UIDListLock) end(f *os.File, since Mark) (end int64, last uint32, err error) {
+	if stamp, err := statOpen(f); err == nil && since.Offset > 0 && stamp == since.stamp() {
+		return since.Offset, since.next - 1, nil
+	}
+	return l.findEnd(f)
+}
+
+// markAt is the Mark of a list that ends at offset, behind the line of UID last.
+func markAt(f *os.File, offset int64, last uint32) (Mark, error) {
+	stamp, err := statOpen(f)
+	if err != nil {
+		return Mark{}, err
+	}
+	tail, err := tailHash(f, offset)
+	if err != nil || stamp.Size != offset {
+		return Mark{}, err
+	}
+	return Mark{Inode: stamp.Inode, Offset: offset, UID: last, Tail: tail, next: last + 1, modTime: stamp.ModTime}, nil
 }
 
 // writeChunk is how much of an Append is one write. One message is always one.
@@ -128,10 +173,34 @@ func (l *UIDListLock) writeAt(f *os.File, b []byte, at int64) error {
 // write for written, so that a later sync would say nothing of it: only a new
 // file can be believed.
 func (l *UIDListLock) syncList(f *os.File) error {
-	err := l.step(StepListSync)
-	if err == nil {
-		err = f.Sync()
+	return l.doubtful(func() error {
+		if err := l.step(StepListSync); err != nil {
+			return err
+		}
+		return f.Sync()
+	})
+}
+
+// syncListAndCur is syncList and SyncCur, side by side.
+func (l *UIDListLock) syncListAndCur(f *os.File) error {
+	cur, err := l.f.handle(curDir)
+	if err != nil {
+		return err
 	}
+	return l.doubtful(func() error {
+		if err := l.step(StepListSync); err != nil {
+			return err
+		}
+		list := make(chan error, 1)
+		go func() { list <- f.Sync() }()
+		err := l.f.syncHandle(curDir, cur)
+		return errors.Join(err, <-list)
+	})
+}
+
+// doubtful runs sync, a sync of the list, and notes if it fails.
+func (l *UIDListLock) doubtful(sync func() error) error {
+	err := sync()
 	if err != nil {
 		l.locks.doubt(l.key, true)
 	}
