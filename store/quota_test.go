@@ -35,10 +35,16 @@ func wantOver(t *testing.T, what string, err error) {
 // noTmp checks that nothing unfinished lies about.
 func noTmp(t *testing.T, dir string) {
 	t.Helper()
-	left, err := filepath.Glob(filepath.Join(dir, "mail", "*", "Maildir", "tmp", "*"))
-	more, err2 := filepath.Glob(filepath.Join(dir, "mail", "*", "Maildir", ".*", "tmp", "*"))
-	if len(left)+len(more) > 0 || err != nil || err2 != nil {
-		t.Errorf("tmp holds %v %v, %v %v", left, more, err, err2)
+	for _, pattern := range []string{"Maildir/tmp", "Maildir/.*/tmp"} {
+		tmps, err := filepath.Glob(filepath.Join(dir, "mail", "*", filepath.FromSlash(pattern)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tmp := range tmps {
+			if left := unfinished(t, filepath.Dir(tmp)); len(left) > 0 {
+				t.Errorf("%s holds %v", tmp, left)
+			}
+		}
 	}
 }
 
