@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"letterbox/store/index"
@@ -16,63 +15,50 @@ import (
 
 // A Finding is something that Check has found.
 type Finding struct {
-	Person  string
-	Mailbox string // "": it is about all of the person's mail
-	UID     UID    // 0: it is not about one message
-	What    string // without a capital and a full stop
-	Did     string // what was done about it; "": nothing
-	Fault   bool   // false: it is as it may be, and worth knowing
+	UID   UID    // 0: it is not about one message
+	What  string // without a capital and a full stop
+	Did   string // what was done about it; "": nothing
+	Fault bool   // false: it is as it may be, and worth knowing
 }
 
-// Checked counts what Check has looked at.
+// Checked counts what Check has read.
 type Checked struct {
-	People, Mailboxes, Messages int
-	Octets                      int64 // of messages, as their files have them
-	Faults, Repaired            int   // of the findings
+	Messages int
+	Octets   int64 // of messages, as their files have them
 }
 
-// Check reads all mail and compares it with everything that is kept about it:
-// file names, dovecot-uidlist, dovecot-keywords, letterbox-folder and the caches.
+// Check reads all messages of a mailbox and compares them with everything that is
+// kept about it: file names, dovecot-uidlist, dovecot-keywords and the caches.
 // It tells report what differs, as it finds it; the error is for what keeps it
 // from going on, ctx among that. Mail is served meanwhile. What opening mailboxes
 // and messages mends by itself is mended, the rest is left as it is.
-func (s *Store) Check(ctx context.Context, report func(Finding)) (Checked, error) {
-	c := &checker{s: s, report: report}
-	return c.all(ctx)
+// ErrNoMailbox: there is none.
+func (a *Account) Check(ctx context.Context, mailbox string, report func(Finding)) (Checked, error) {
+	c := &checker{a: a, mailbox: mailbox, report: report}
+	err := c.folder(ctx)
+	return c.done, err
 }
 
 // Repair is Check that makes right what can be made right from the mail itself.
 // It changes no message, and no UID, flag or identity.
-func (s *Store) Repair(ctx context.Context, report func(Finding)) (Checked, error) {
-	c := &checker{s: s, report: report, repair: true}
-	return c.all(ctx)
+func (a *Account) Repair(ctx context.Context, mailbox string, report func(Finding)) (Checked, error) {
+	c := &checker{a: a, mailbox: mailbox, report: report, repair: true}
+	err := c.folder(ctx)
+	return c.done, err
 }
 
 // A checker is one Check while it runs. It belongs to one goroutine.
 type checker struct {
-	s      *Store
-	report func(Finding)
-	repair bool
-	done   Checked
-
-	person, mailbox string // looked at now
-}
-
-// found reports something; did says what was done about it, if that went well.
-func (c *checker) found(f Finding) {
-	f.Person, f.Mailbox = c.person, c.mailbox
-	if f.Fault {
-		c.done.Faults++
-	}
-	if f.Did != "" {
-		c.done.Repaired++
-	}
-	c.report(f)
+	a       *Account
+	mailbox string
+	report  func(Finding)
+	repair  bool
+	done    Checked
 }
 
 // fault reports a fault of which nothing can be made right here.
 func (c *checker) fault(uid UID, format string, args ...any) {
-	c.found(Finding{UID: uid, What: fmt.Sprintf(format, args...), Fault: true})
+	c.report(Finding{UID: uid, What: fmt.Sprintf(format, args...), Fault: true})
 }
 
 // mend reports a fault, and makes it right where that is wanted.
@@ -85,74 +71,26 @@ func (c *checker) mend(f Finding, did string, do func() error) {
 			f.Did = did
 		}
 	}
-	c.found(f)
+	c.report(f)
 }
 
-func (c *checker) all(ctx context.Context) (Checked, error) {
-	people, err := os.ReadDir(c.s.dir)
-	if err != nil {
-		return c.done, err
-	}
-	for _, p := range people {
-		if checkPerson(p.Name()) != nil {
-			continue // what is put aside, or being made
-		}
-		c.person, c.mailbox = p.Name(), ""
-		a, err := c.s.Account(p.Name())
-		switch {
-		case errors.Is(err, ErrClosed):
-			return c.done, err
-		case err != nil:
-			c.fault(0, "the mail cannot be opened: %v", err)
-			continue
-		}
-		c.done.People++
-		if err := c.account(ctx, a); err != nil {
-			return c.done, err
-		}
-	}
-	return c.done, nil
-}
-
-func (c *checker) account(ctx context.Context, a *Account) error {
-	list, err := a.List()
-	if errors.Is(err, ErrClosed) {
-		return nil // the person was removed just now
-	}
-	if err != nil {
-		c.fault(0, "the folders cannot be listed: %v", err)
-		return nil
-	}
-	for _, info := range list {
-		if !info.Selectable {
-			continue
-		}
-		c.mailbox = info.Name
-		if err := c.folder(ctx, a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// folder checks one mailbox.
-func (c *checker) folder(ctx context.Context, a *Account) error {
-	ids, err := c.list(a)
+// folder checks the mailbox.
+func (c *checker) folder(ctx context.Context) error {
+	ids, err := c.list()
 	if err != nil {
 		c.fault(0, "dovecot-uidlist cannot be read: %v", err)
 	}
-	m, err := a.Open(c.mailbox)
+	m, err := c.a.Open(c.mailbox)
 	switch {
 	case errors.Is(err, ErrNoMailbox), errors.Is(err, ErrClosed):
-		return nil // it was removed just now
+		return err
 	case err != nil:
 		c.fault(0, "it cannot be opened: %v", err)
 		return nil
 	}
 	defer m.Close()
-	c.done.Mailboxes++
 	if err := c.compare(ctx, m); err != nil {
-		return ifGone(err)
+		return err
 	}
 	c.letters(m)
 	for _, uid := range m.UIDs(nil) {
@@ -160,24 +98,16 @@ func (c *checker) folder(ctx context.Context, a *Account) error {
 			return err
 		}
 		if err := c.message(m, uid, ids[uint32(uid)]); err != nil {
-			return ifGone(err)
+			return err
 		}
 	}
 	return nil
 }
 
-// ifGone forgives that a mailbox went while it was looked at.
-func ifGone(err error) error {
-	if errors.Is(err, ErrNoMailbox) || errors.Is(err, ErrClosed) {
-		return nil
-	}
-	return err
-}
-
 // list reads dovecot-uidlist as it is before anybody opens the mailbox. It returns
 // the hashes of the identities that messages have brought along, by UID.
-func (c *checker) list(a *Account) (map[uint32]uint64, error) {
-	folder, err := a.root.Folder(c.mailbox)
+func (c *checker) list() (map[uint32]uint64, error) {
+	folder, err := c.a.root.Folder(c.mailbox)
 	if err != nil {
 		return nil, ifMissing(err)
 	}
@@ -197,7 +127,7 @@ func (c *checker) list(a *Account) (map[uint32]uint64, error) {
 		}
 	}
 	for _, d := range r.Damage() {
-		c.found(Finding{What: "dovecot-uidlist: " + d, Did: "it was written anew", Fault: true})
+		c.report(Finding{What: "dovecot-uidlist: " + d, Did: "it was written anew", Fault: true})
 	}
 	return ids, nil
 }
@@ -268,11 +198,11 @@ func (c *checker) differences(s *scan, l *listing) {
 		{len(s.twice), "files have the base name of another one"},
 	} {
 		if d.n > 0 {
-			c.found(Finding{What: fmt.Sprintf("%d %s", d.n, d.what), Did: "taken over from the files", Fault: true})
+			c.report(Finding{What: fmt.Sprintf("%d %s", d.n, d.what), Did: "taken over from the files", Fault: true})
 		}
 	}
 	if dead > 0 {
-		c.found(Finding{What: fmt.Sprintf("dovecot-uidlist has %d lines of messages that are gone: they are left out when it is next written anew", dead)})
+		c.report(Finding{What: fmt.Sprintf("dovecot-uidlist has %d lines of messages that are gone: they are left out when it is next written anew", dead)})
 	}
 }
 
@@ -318,7 +248,7 @@ func (c *checker) message(m *Mailbox, uid UID, id uint64) error {
 		return ifExpunged(err)
 	}
 	if _, _, err := m.ref(&r); errors.Is(err, index.ErrNoData) { // opening the file mends that
-		c.found(Finding{UID: uid, What: "the caches have lost its name and identity", Did: "noted anew", Fault: true})
+		c.report(Finding{UID: uid, What: "the caches have lost its name and identity", Did: "noted anew", Fault: true})
 	}
 	f, err := m.openFile(uid)
 	if errors.Is(err, ErrExpunged) || m.usable() != nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,11 +16,11 @@ import (
 )
 
 // findings runs a check and returns the faults it reports, a line each.
-func findings(t *testing.T, check func(func(Finding)) (Checked, error)) []string {
+func findings(t *testing.T, check func(func(string, Finding)) (Checked, error)) []string {
 	t.Helper()
 	var lines []string
-	done, err := check(func(f Finding) {
-		line := fmt.Sprintf("%s %d: %s", f.Mailbox, f.UID, f.What)
+	done, err := check(func(mailbox string, f Finding) {
+		line := fmt.Sprintf("%s %d: %s", mailbox, f.UID, f.What)
 		if f.Did != "" {
 			line += " -> " + f.Did
 		}
@@ -30,7 +31,7 @@ func findings(t *testing.T, check func(func(Finding)) (Checked, error)) []string
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done.People != 1 || done.Mailboxes != 6 || done.Messages < 3 || done.Octets == 0 || done.Faults != len(lines) {
+	if done.Messages < 3 || done.Octets == 0 {
 		t.Errorf("it looked at %+v", done)
 	}
 	return lines
@@ -207,7 +208,7 @@ func TestCheck(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			look := func(what string, check func(func(Finding)) (Checked, error), found, did bool) {
+			look := func(what string, check func(func(string, Finding)) (Checked, error), found, did bool) {
 				t.Helper()
 				lines := findings(t, check)
 				all := strings.Join(lines, "\n")
@@ -215,8 +216,16 @@ func TestCheck(t *testing.T) {
 					t.Errorf("%s:\n%s\nwanted: %v %q, done about it: %v", what, all, found, c.found, did)
 				}
 			}
-			check := func(report func(Finding)) (Checked, error) { return s.Check(t.Context(), report) }
-			repair := func(report func(Finding)) (Checked, error) { return s.Repair(t.Context(), report) }
+			each := func(check func(*Account, context.Context, string, func(Finding)) (Checked, error)) func(func(string, Finding)) (Checked, error) {
+				return func(report func(string, Finding)) (all Checked, err error) {
+					for _, name := range []string{"INBOX", "Archive", "Sent"} {
+						done, cerr := check(account(t, s), t.Context(), name, func(f Finding) { report(name, f) })
+						all.Messages, all.Octets, err = all.Messages+done.Messages, all.Octets+done.Octets, errors.Join(err, cerr)
+					}
+					return all, err
+				}
+			}
+			check, repair := each((*Account).Check), each((*Account).Repair)
 			harmed := c.found != ""
 			look("first", check, harmed, c.itself)
 			look("repair", repair, harmed && !c.itself, c.mended)

@@ -33,6 +33,7 @@ type Appliance interface {
 	Status() Status
 
 	Importer
+	Checker
 }
 
 // SetupInfo is what somebody needs in order to open the set-up page and to trust it.

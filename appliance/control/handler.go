@@ -41,6 +41,8 @@ func Handler(a Appliance) http.Handler {
 		"POST /api/v1/people/{person}/devices":   s.addDevice,
 		"DELETE /api/v1/people/{person}/devices": s.revokeDevice, // ?name=..., which may be any text
 		"GET /api/v1/people/{person}/messages":   s.importFolder, // ?folder=...&after=UID
+		"GET /api/v1/people/{person}/mailboxes":  s.mailboxes,
+		"POST /api/v1/people/{person}/check":     s.checkMailbox, // ?mailbox=...
 	} {
 		mux.Handle(pattern, do)
 	}

@@ -86,6 +86,7 @@ func commands() []command {
 		{"import mbox", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in mbox files, as Thunderbird, Apple Mail and Google Takeout have them", importMbox},
 		{"import maildir", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in Maildirs", importMaildir},
 		{"import eml", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in files that are a message each, .eml", importEML},
+		{"check", "--data DIR [--repair] [PERSON...]", "read all mail and say whether it is as it should be", check},
 		{"demo", "[--port-offset N]", "try it: a fresh household in a temporary folder on loopback ports", demo},
 		{"version", "", "show the version", showVersion},
 	}
@@ -196,7 +197,8 @@ func newDataFlags(name string, c console) flags {
 	return f
 }
 
-// parse reads args: flags and words in any order, the words as many as names, or more if the last name ends in "...". It returns the words.
+// parse reads args: flags and words in any order, the words as many as names, or more if the last name has "..." in it, which
+// may be none if it stands in brackets. It returns the words.
 func (f flags) parse(args []string, names ...string) (words []string, err error) {
 	for {
 		err := f.Parse(args)
@@ -214,10 +216,14 @@ func (f flags) parse(args []string, names ...string) (words []string, err error)
 		}
 		words, args = append(words, rest[0]), rest[1:]
 	}
+	open := len(names) > 0 && strings.Contains(names[len(names)-1], "...")
+	if open && names[len(names)-1][0] == '[' {
+		names = names[:len(names)-1]
+	}
 	if len(words) < len(names) {
 		return nil, f.wrong(names[len(words)] + " is missing")
 	}
-	if len(words) > len(names) && !(len(names) > 0 && strings.HasSuffix(names[len(names)-1], "...")) {
+	if len(words) > len(names) && !open {
 		return nil, f.wrong(fmt.Sprintf("there is no place for %q", words[len(names)]))
 	}
 	return words, nil
