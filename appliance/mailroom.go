@@ -29,12 +29,30 @@ func (d directory) Recipients(to mailaddr.Addr) ([]string, error) {
 // mailroom is the store as smtpd knows it.
 type mailroom struct{ store *store.Store }
 
+// incoming is a store.Incoming as smtpd knows it.
+type incoming struct{ *store.Incoming }
+
+// Write adds to the message.
+func (in incoming) Write(b []byte) (int, error) {
+	n, err := in.Incoming.Write(b)
+	return n, notKept(err)
+}
+
 // Receive gives smtpd a message to fill.
-func (m mailroom) Receive() smtpd.Incoming { return m.store.NewIncoming() }
+func (m mailroom) Receive() smtpd.Incoming { return incoming{m.store.NewIncoming()} }
+
+// Room tells whether a person could be given a message of so many octets now.
+func (m mailroom) Room(person string, octets int64) error {
+	account, err := m.store.Account(person)
+	if err != nil {
+		return notKept(err)
+	}
+	return notKept(account.CheckRoom(1, octets))
+}
 
 // Deliver puts the message, which Receive gave out, into the mailboxes of to.
 func (m mailroom) Deliver(ctx context.Context, in smtpd.Incoming, to []smtpd.Recipient) error {
-	received, ok := in.(*store.Incoming)
+	received, ok := in.(incoming)
 	if !ok {
 		return fmt.Errorf("a message of type %T is not from this mailroom", in)
 	}
@@ -42,11 +60,17 @@ func (m mailroom) Deliver(ctx context.Context, in smtpd.Incoming, to []smtpd.Rec
 	for i, r := range to {
 		targets[i] = store.Target{Person: r.Person, Mailbox: r.Mailbox, Header: r.Header}
 	}
-	err := m.store.Deliver(ctx, received, targets)
+	return notKept(m.store.Deliver(ctx, received.Incoming, targets))
+}
+
+// notKept tells smtpd in its own words why the store does not take a message.
+func notKept(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, store.ErrDiskFull), errors.Is(err, store.ErrOverQuota):
+	case errors.Is(err, store.ErrOverQuota):
+		return fmt.Errorf("%w: %w", smtpd.ErrOverQuota, err)
+	case errors.Is(err, store.ErrDiskFull):
 		return fmt.Errorf("%w: %w", smtpd.ErrFull, err)
 	default:
 		return fmt.Errorf("%w: %w", smtpd.ErrTemporary, err)

@@ -15,6 +15,7 @@ type void struct{}
 
 func (*void) Write(b []byte) (int, error)                          { return len(b), nil }
 func (*void) Close() error                                         { return nil }
+func (*void) Room(string, int64) error                             { return nil }
 func (*void) Receive() Incoming                                    { return &void{} }
 func (*void) Deliver(context.Context, Incoming, []Recipient) error { return nil }
 

@@ -55,8 +55,10 @@ func (house) Recipients(to mailaddr.Addr) ([]string, error) {
 	switch base.Local() {
 	case "nobody-home":
 		return nil, nil
-	case "ann", "ben", "full", "broken", "panic":
+	case "ann", "ben", "full", "broken", "panic", "over", "nearly", "crowded", "stuck":
 		return []string{base.Local()}, nil
+	case "club":
+		return []string{"ann", "over"}, nil
 	case "jürg", "postmaster", "ann smith":
 		return []string{"ann"}, nil
 	case "family":
@@ -116,6 +118,19 @@ func (in *incoming) Close() error {
 	return nil
 }
 
+// Room: over has no room at all, nearly for 3,000 octets, crowded lives on a full disk.
+func (r *room) Room(person string, octets int64) error {
+	switch {
+	case person == "over", person == "nearly" && octets > 3000:
+		return fmt.Errorf("asking: %w", ErrOverQuota)
+	case person == "crowded":
+		return fmt.Errorf("asking: %w", ErrFull)
+	case person == "stuck":
+		return errors.New("nobody knows")
+	}
+	return nil
+}
+
 func (r *room) Deliver(ctx context.Context, in Incoming, to []Recipient) error {
 	if r.gate != nil {
 		r.entered <- struct{}{}
@@ -132,6 +147,10 @@ func (r *room) Deliver(ctx context.Context, in Incoming, to []Recipient) error {
 		switch t.Person {
 		case "full":
 			return fmt.Errorf("delivering: %w", ErrFull)
+		case "nearly":
+			if len(t.Header)+in.(*incoming).Len() > 3000 {
+				return fmt.Errorf("delivering: %w", ErrOverQuota)
+			}
 		case "panic":
 			panic("the mailroom is gone")
 		case "broken":

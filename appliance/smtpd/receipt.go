@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"mime"
 	"net/mail"
 	"slices"
@@ -186,9 +187,14 @@ func authors(field string) ([]mailaddr.Addr, error) {
 	return all, nil
 }
 
-// keepingFailed answers and logs trouble of ours.
+// keepingFailed answers and logs trouble of ours, or of a recipient who has no room. All recipients share the answer to
+// a message, so that it is then kept for none of them; RCPT has asked whether there is room, so that this is rare.
 func (m *receipt) keepingFailed(err error) *smtp.SMTPError {
-	m.session.peer.log.Error("message not kept", "id", m.tx.id, "err", err)
+	level := slog.LevelError
+	if errors.Is(err, ErrOverQuota) {
+		level = slog.LevelInfo
+	}
+	m.session.peer.log.Log(m.session.peer.ctx, level, "message not kept", "id", m.tx.id, "err", err)
 	return m.log(keepingFailed(err, m.tx.id))
 }
 

@@ -41,8 +41,19 @@ func (s *session) refuseRecipient(t *transaction, err error) error {
 	return reply
 }
 
-// keepingFailed answers a message that the Mailroom could not keep.
+// deferRecipient answers RCPT for an address whose mailbox has no room for the message, or none is known. Nothing but
+// this recipient is refused: the sender goes on with the others and tries this one again (RFC 5321, 4.5.3.1.10 and 4.5.4.1).
+func (s *session) deferRecipient(t *transaction, err error) error {
+	reply := keepingFailed(err, t.id)
+	s.peer.log.Info("recipient deferred", "id", t.id, "from", t.from.String(), "to", s.addr.String(), "result", reply.Message, "err", err)
+	return reply
+}
+
+// keepingFailed answers what the Mailroom could not keep. RFC 3463, 3.3: X.2.2 is a mailbox that is full, X.3.1 the disk.
 func keepingFailed(err error, id string) *smtp.SMTPError {
+	if errors.Is(err, ErrOverQuota) {
+		return answer(452, 4, 2, 2, "the mailbox is full, try again later")
+	}
 	if errors.Is(err, ErrFull) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return answer(452, 4, 3, 1, "there is no room for this message, try again later")
 	}

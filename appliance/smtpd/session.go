@@ -33,7 +33,8 @@ type session struct {
 type transaction struct {
 	id     string // in Received and in the log
 	from   mailaddr.Addr
-	utf8   bool // MAIL said SMTPUTF8
+	size   int64 // octets that MAIL announced; 0: it did not
+	utf8   bool  // MAIL said SMTPUTF8
 	to     []recipient
 	chunks *receipt // what BDAT has brought so far; nil before the first
 }
@@ -57,7 +58,7 @@ func (s *session) Mail(_ string, o *smtp.MailOptions) error {
 		s.peer.log.Info("mail refused", "person", s.person, "from", from.String(), "result", "not an address of theirs")
 		return answer(550, 5, 7, 1, s.person+" may not send as "+from.String())
 	}
-	s.tx = &transaction{id: strings.ToLower(rand.Text()[:16]), from: from, utf8: o.UTF8}
+	s.tx = &transaction{id: strings.ToLower(rand.Text()[:16]), from: from, size: o.Size, utf8: o.UTF8}
 	return nil
 }
 
@@ -76,7 +77,24 @@ func (s *session) Rcpt(_ string, _ *smtp.RcptOptions) error {
 	if err != nil {
 		return s.refuseRecipient(t, err)
 	}
+	if err := s.room(t, people); err != nil {
+		return s.deferRecipient(t, err)
+	}
 	t.to = append(t.to, recipient{addr: s.addr, people: people})
+	return nil
+}
+
+// traceRoom is about what is put in front of a message, in octets.
+const traceRoom = 1 << 10
+
+// room tells whether everybody who has an address has room for the message. An address of several people is refused
+// when one of them has none: what is acknowledged is kept for all of them.
+func (s *session) room(t *transaction, people []string) error {
+	for _, person := range people {
+		if err := s.server.options.Mailroom.Room(person, t.size+traceRoom); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

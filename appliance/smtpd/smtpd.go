@@ -16,7 +16,8 @@ import (
 var (
 	ErrNotOurs   = errors.New("the domain is not one of this household") // Recipients
 	ErrUnknown   = errors.New("nobody here has this address")            // Recipients
-	ErrFull      = errors.New("there is no room for more mail")          // Receive's Incoming and Deliver
+	ErrFull      = errors.New("there is no room for more mail")          // Room, Receive's Incoming and Deliver
+	ErrOverQuota = errors.New("the mailbox is full")                     // Room and Deliver
 	ErrTemporary = errors.New("this is not possible for the moment")     // all
 )
 
@@ -36,8 +37,12 @@ type Directory interface {
 type Mailroom interface {
 	// Receive gives a place for one message. This package closes it, whatever became of the message.
 	Receive() Incoming
+	// Room tells whether a person could be given a message of so many octets now. It promises nothing: Deliver may find
+	// that there is no room after all. Errors: ErrOverQuota, ErrFull; every other one is temporary.
+	Room(person string, octets int64) error
 	// Deliver puts a message into mailboxes. When it returns nil, the message is durable for every recipient; when it
-	// returns an error, the sender is told to keep it. Errors: ErrFull, ErrTemporary; every other one is ours and logged.
+	// returns an error, the sender is told to keep it. Errors: ErrOverQuota, where one of the recipients has no room, ErrFull,
+	// ErrTemporary; every other one is ours and logged.
 	Deliver(ctx context.Context, in Incoming, to []Recipient) error
 }
 
