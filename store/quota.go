@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"letterbox/store/index"
 )
@@ -19,6 +20,18 @@ type Quota struct {
 // allows reports whether so much may be held.
 func (q Quota) allows(t index.Totals) bool {
 	return (q.Bytes <= 0 || t.Size <= q.Bytes) && (q.Messages <= 0 || t.Messages <= q.Messages)
+}
+
+// tell says in words how much of the quota is used.
+func (q Quota) tell(t index.Totals) string {
+	var parts []string
+	if q.Bytes > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d octets", t.Size, q.Bytes))
+	}
+	if q.Messages > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d messages", t.Messages, q.Messages))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // SetQuotas puts the quotas of all people in force, by name: who is not named has
@@ -120,7 +133,7 @@ func (a *Account) admit(t index.Totals) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if !u.quota.allows(u.sum.Add(u.arriving).Add(t)) {
-		return fmt.Errorf("%w: %s has %d octets in %d messages, of %d octets and %d messages (0: any number)", ErrOverQuota, a.person, u.sum.Size, u.sum.Messages, u.quota.Bytes, u.quota.Messages)
+		return fmt.Errorf("%w: %s has %s", ErrOverQuota, a.person, u.quota.tell(u.sum))
 	}
 	u.arriving = u.arriving.Add(t)
 	return nil

@@ -32,6 +32,9 @@ func (c *conn) append(r *request) error {
 		return err
 	}
 	defer c.release(to)
+	if err := c.account.CheckRoom(1, a.Message.Size); err != nil {
+		return err
+	}
 	in := c.server.o.Store.NewIncoming()
 	defer in.Close()
 	if err := c.receive(r, a, in); err != nil {

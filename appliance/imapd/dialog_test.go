@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"letterbox/store"
 )
 
 // TestDialogs plays testdata/dialogs/*.dialog against a server over a real
@@ -26,6 +28,8 @@ import (
 //	! secret                           no password is taken without TLS
 //	! tls                              TLS is on offer
 //	! handshake                        connection 1 starts TLS
+//	! quota N                          ann may have N octets
+//	! no room                          nothing is to be written to the disk any more
 //	! log TEXT                         TEXT stands in the server's log
 //	C: text                            connection 1 sends text and CRLF; C2: is connection 2, and so on
 //	C~ "text"                          connection 1 sends text, a Go string, and nothing more
@@ -155,6 +159,21 @@ func (d *dialog) direct(words []string, text string) {
 			d.fatalf("%v", err)
 		}
 		p.conn, p.r = t, bufio.NewReader(t)
+	case "quota":
+		n, err := strconv.ParseInt(words[1], 10, 64)
+		if err != nil {
+			d.fatalf("%v", err)
+		}
+		d.start().store.SetQuotas(map[string]store.Quota{"ann": {Bytes: n}})
+		a, err := d.fixture.store.Account("ann")
+		if err == nil {
+			_, err = a.CountUsage(d.t.Context())
+		}
+		if err != nil {
+			d.fatalf("%v", err)
+		}
+	case "no":
+		d.start().store.SetFloor(store.Floor{Bytes: 1 << 60})
 	case "log":
 		if want := strings.TrimPrefix(text, "log "); !strings.Contains(d.log(), want) {
 			d.fatalf("the log does not have %q", want)

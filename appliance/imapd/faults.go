@@ -41,7 +41,10 @@ const (
 )
 
 // storeFaults are the answers to errors of the store that are the
-// client's to know. RFC 9051, 7.1 and RFC 5530 have the codes.
+// client's to know. RFC 9051, 7.1 and RFC 5530 have the codes. OVERQUOTA is for
+// a mailbox that its owner can make room in: mail programs say so. A disk without
+// room is UNAVAILABLE, since it need not be this person's mail that fills it:
+// programs show the text and try again.
 var storeFaults = []struct {
 	err  error
 	code imap.ResponseCode
