@@ -63,7 +63,8 @@ type Person struct {
 	FullName string
 	Password Secret // argon2id in PHC form; see Argon2id
 	Devices  []Device
-	Disabled bool // mail is still received, but nobody can sign in or send
+	Disabled bool  // mail is still received, but nobody can sign in or send
+	Quota    Quota // see Config.Quota
 }
 
 // Device is a password of its own for one mail program of a person.
@@ -98,6 +99,8 @@ type Limits struct {
 	MaxMessage            Size // the largest message taken in; 0: 50 MiB
 	Connections           int  // at once, over all mail services; the web pages have places of their own; 0: 500
 	ConnectionsPerAddress int  // at once from one address (IPv6: one /64); 0: 100
+	Quota                 Quota
+	FreeSpace             FreeSpace
 }
 
 // What zero means in Limits.

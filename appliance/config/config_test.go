@@ -47,7 +47,7 @@ func millers(t testing.TB) Config {
 				{Name: "Ann's phone", Created: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC), Hash: someKey},
 				{Name: "Printer", Hash: otherKey},
 			}},
-			{Name: "ben", Password: someHash, Disabled: true},
+			{Name: "ben", Password: someHash, Disabled: true, Quota: Quota{Bytes: 5 * GB, Messages: Unlimited}},
 		},
 		Aliases: []Alias{{Address: addr(t, "us@example.org"), To: []string{"ann", "ben"}}},
 		Listen: Listen{
@@ -57,7 +57,10 @@ func millers(t testing.TB) Config {
 			SMTP:              Port{Off: true},
 			PlaintextLoopback: true,
 		},
-		Limits:    Limits{MaxMessage: 25 * MB, Connections: 40, ConnectionsPerAddress: 20},
+		Limits: Limits{
+			MaxMessage: 25 * MB, Connections: 40, ConnectionsPerAddress: 20,
+			Quota: Quota{Bytes: Unlimited, Messages: 100_000}, FreeSpace: FreeSpace{Percent: 7},
+		},
 		DeviceKey: otherKey,
 	}
 }

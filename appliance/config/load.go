@@ -138,6 +138,8 @@ func readConfig(root table) Config {
 			MaxMessage:            t.size("max-message"),
 			Connections:           t.integer("connections"),
 			ConnectionsPerAddress: t.integer("connections-per-address"),
+			Quota:                 t.quota(),
+			FreeSpace:             t.freeSpace("free-space"),
 		}
 		t.done()
 	}
@@ -151,6 +153,7 @@ func readPerson(t table) Person {
 		FullName: t.text("full-name"),
 		Password: Secret(t.text("password")),
 		Disabled: t.boolean("disabled"),
+		Quota:    t.quota(),
 	}
 	for _, d := range t.tables("device") {
 		p.Devices = append(p.Devices, Device{Name: d.text("name"), Created: d.time("created"), Hash: Secret(d.text("hash"))})

@@ -70,6 +70,12 @@ func anyConfig() *rapid.Generator[Config] {
 			c.Limits.Connections = rapid.IntRange(minConnections, maxConnections).Draw(t, "connections")
 			c.Limits.ConnectionsPerAddress = rapid.IntRange(0, c.Limits.Connections).Draw(t, "per address")
 		}
+		c.Limits.Quota = anyQuota(t)
+		c.Limits.FreeSpace = rapid.SampledFrom([]FreeSpace{
+			{}, {None: true},
+			{Percent: rapid.IntRange(1, maxFreePercent).Draw(t, "percent")},
+			{Size: Size(rapid.Int64Range(int64(minFreeSize), int64(maxQuota)).Draw(t, "free"))},
+		}).Draw(t, "free space")
 		c.DeviceKey = anyKey(t, "key", 99)
 		return c
 	})
@@ -83,6 +89,7 @@ func anyPerson(t *rapid.T, name string, n int) Person {
 		FullName: words(t, "full name"),
 		Password: Argon2id{Memory: 8 << 10, Time: 3, Lanes: 1, Salt: salt, Key: key}.PHC(),
 		Disabled: rapid.Bool().Draw(t, "disabled"),
+		Quota:    anyQuota(t),
 	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "devices") {
 		d := Device{Name: fmt.Sprint(i, strings.TrimSpace(words(t, "device"))), Hash: anyKey(t, "hash", n*10+i)}
@@ -92,6 +99,13 @@ func anyPerson(t *rapid.T, name string, n int) Person {
 		p.Devices = append(p.Devices, d)
 	}
 	return p
+}
+
+func anyQuota(t *rapid.T) Quota {
+	return Quota{
+		Bytes:    rapid.SampledFrom([]Size{0, Unlimited, Size(rapid.Int64Range(int64(minQuota), int64(maxQuota)).Draw(t, "octets"))}).Draw(t, "bytes"),
+		Messages: rapid.SampledFrom([]int{0, Unlimited, rapid.IntRange(minQuotaMessages, maxQuotaMessages).Draw(t, "n")}).Draw(t, "messages"),
+	}
 }
 
 func anyListen(t *rapid.T) Listen {
@@ -235,11 +249,11 @@ func FuzzParseSize(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		size, err := parseSize(text)
+		size, err := ParseSize(text)
 		if err != nil {
 			return
 		}
-		if again, err := parseSize(size.String()); err != nil || again != size || size < 0 {
+		if again, err := ParseSize(size.String()); err != nil || again != size || size < 0 {
 			t.Fatalf("%q is %d, which is written %q and read as %d, %v", text, int64(size), size, int64(again), err)
 		}
 	})
@@ -270,7 +284,7 @@ func TestSize(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.text, func(t *testing.T) {
 			t.Parallel()
-			size, err := parseSize(test.text)
+			size, err := ParseSize(test.text)
 			if (err != nil) != (test.back == "") || size != test.size {
 				t.Fatalf("%d, %v", int64(size), err)
 			}

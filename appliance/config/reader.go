@@ -129,7 +129,7 @@ func (t *table) size(key string) Size {
 	if text == "" {
 		return 0
 	}
-	s, err := parseSize(text)
+	s, err := ParseSize(text)
 	if err != nil {
 		t.r.fault(t.field(key), err.Error())
 	}

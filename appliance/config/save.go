@@ -119,6 +119,7 @@ func (w *writer) people(list []Person) {
 		w.text("full-name", p.FullName)
 		w.text("password", p.Password.Reveal())
 		w.boolean("disabled", p.Disabled)
+		w.quota(p.Quota)
 		for _, d := range p.Devices {
 			w.header("", "[[person.device]]")
 			w.text("name", d.Name)
@@ -172,6 +173,13 @@ func (w *writer) limits(l Limits) {
 	}
 	w.number("connections", l.Connections, defaultConnections)
 	w.number("connections-per-address", l.ConnectionsPerAddress, defaultConnectionsPerAddress)
+	w.line("# What one person's mail may take, unless it is said for the person: quota = \"5 GB\", quota-messages = 100000.")
+	w.quota(l.Quota)
+	w.line("# How much of the disk is left free for everything else: a share, a size, or \"none\".")
+	if l.FreeSpace == (FreeSpace{}) {
+		w.line("# free-space = \"%d %%\"   and no more than %s", defaultFreePercent, defaultFreeAtMost)
+	}
+	w.text("free-space", l.FreeSpace.String())
 }
 
 // first is the comment for the first of several tables.

@@ -40,8 +40,26 @@ func (s Size) String() string {
 	return "0 B"
 }
 
-// parseSize reads what String writes. The space and the case do not matter.
-func parseSize(text string) (Size, error) {
+// Readable writes about the size, in decimal units and with two or three digits, for people: "4.6 GB".
+func (s Size) Readable() string {
+	unit, name := Byte, "B"
+	for _, u := range []struct {
+		size Size
+		name string
+	}{{KB, "KB"}, {MB, "MB"}, {GB, "GB"}} {
+		if s >= u.size-u.size/2000 { // what would be written as 1000 of the unit below
+			unit, name = u.size, u.name
+		}
+	}
+	n := float64(s) / float64(unit)
+	if unit == Byte || n >= 99.95 {
+		return fmt.Sprintf("%.0f %s", n, name)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", n), ".0") + " " + name
+}
+
+// ParseSize reads what String writes: "50 MB". The space and the case do not matter.
+func ParseSize(text string) (Size, error) {
 	text = strings.TrimSpace(text)
 	digits := len(text) - len(strings.TrimLeft(text, "0123456789"))
 	n, err := strconv.ParseInt(text[:digits], 10, 64)

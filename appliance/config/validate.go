@@ -110,6 +110,7 @@ func (v *validator) people() {
 		} else if _, err := ParseArgon2id(p.Password); err != nil {
 			v.fault(path+".password", "%s", err)
 		}
+		v.quota(path, p.Quota)
 		v.devices(path+".device", p.Devices, hashes)
 	}
 }
@@ -229,6 +230,8 @@ func (v *validator) limits() {
 	if l.MaxMessage != 0 && (l.MaxMessage < minMessage || l.MaxMessage > maxMessage) {
 		v.fault("limits.max-message", "must be between %s and %s", minMessage, maxMessage)
 	}
+	v.quota("limits", l.Quota)
+	v.freeSpace(l.FreeSpace)
 	if n := l.Connections; n != 0 && (n < minConnections || n > maxConnections) {
 		v.fault("limits.connections", "must be between %d and %d", minConnections, maxConnections)
 		return
