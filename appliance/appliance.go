@@ -75,7 +75,7 @@ func Open(dir string, o Options) (_ *Appliance, err error) {
 	if a.now == nil {
 		a.now = time.Now
 	}
-	if a.store, err = store.Open(dir, store.Options{Log: a.log, Now: a.now}); err != nil {
+	if a.store, err = store.Open(dir, store.Options{Log: a.log, Now: a.now, NearlyFull: a.warnNearlyFull}); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -94,6 +94,7 @@ func Open(dir string, o Options) (_ *Appliance, err error) {
 	a.state.Store(&initial)
 	if initial.configured {
 		a.accounts.Apply(initial.config)
+		a.bound(initial.config)
 	}
 	machine, err := os.Hostname()
 	if err != nil {

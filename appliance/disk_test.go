@@ -3,7 +3,6 @@
 package appliance_test
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +18,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
-	"github.com/emersion/go-smtp"
 
 	"letterbox/appliance/config"
 )
@@ -41,28 +39,17 @@ func smallDisk(t *testing.T) string {
 	return dir
 }
 
+// useWholeDisk leaves nothing of the disk free.
+func (b *box) useWholeDisk(t *testing.T) {
+	t.Helper()
+	if err := b.Update(t.Context(), func(c *config.Config) error { c.Limits.FreeSpace.None = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // marked is a letter that is told from all others, of about size octets.
 func marked(mark string, size int) string {
 	return fmt.Sprintf("From: ann@%s\r\nTo: ben@%[1]s\r\nSubject: mark-%s\r\n\r\n%s", domain, mark, strings.Repeat("A line to fill the disk with.\r\n", size/31))
-}
-
-// post25 hands a letter for ben to port 25.
-func (b *box) post25(t *testing.T, text string) error {
-	t.Helper()
-	c, err := smtp.Dial(b.addr(t, config.SMTP))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.SendMail("sender@example.org", []string{"ben@" + domain}, strings.NewReader(text))
-}
-
-func appendTo(c *imapclient.Client, mailbox, text string) error {
-	cmd := c.Append(mailbox, int64(len(text)), nil)
-	_, written := cmd.Write([]byte(text))
-	closed := cmd.Close()
-	_, err := cmd.Wait()
-	return cmp.Or(err, closed, written)
 }
 
 var markOf = regexp.MustCompile(`Subject: mark-(\S+)`)
@@ -155,6 +142,7 @@ func wantNo(t *testing.T, what string, err error, codes ...imap.ResponseCode) {
 func TestInteropDiskFull(t *testing.T) {
 	t.Parallel()
 	b := startIn(t, smallDisk(t))
+	b.useWholeDisk(t)
 	f := &fullDisk{box: b, ben: b.imap(t, "ben")}
 	f.fill(t)
 	filler := ballast(t, b.dir)
@@ -387,6 +375,7 @@ func TestInteropReadOnlyDisk(t *testing.T) {
 func TestInteropStartOnFullDisk(t *testing.T) {
 	t.Parallel()
 	b := startIn(t, smallDisk(t))
+	b.useWholeDisk(t)
 	if err := b.post25(t, marked("early", 100<<10)); err != nil {
 		t.Fatal(err)
 	}

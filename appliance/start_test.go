@@ -1,11 +1,13 @@
 package appliance_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/emersion/go-imap/v2/imapclient"
@@ -170,6 +172,25 @@ func (b *box) smtp(t *testing.T, person string) *smtp.Client {
 		t.Fatalf("%s signs in: %v", person, err)
 	}
 	return c
+}
+
+// post25 hands a letter for ben to port 25.
+func (b *box) post25(t *testing.T, text string) error {
+	t.Helper()
+	c, err := smtp.Dial(b.addr(t, config.SMTP))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.SendMail("sender@example.org", []string{"ben@" + domain}, strings.NewReader(text))
+}
+
+func appendTo(c *imapclient.Client, mailbox, text string) error {
+	cmd := c.Append(mailbox, int64(len(text)), nil)
+	_, written := cmd.Write([]byte(text))
+	closed := cmd.Close()
+	_, err := cmd.Wait()
+	return cmp.Or(err, closed, written)
 }
 
 // dial connects to a service without TLS.

@@ -102,6 +102,7 @@ func (a *Appliance) apply(ctx context.Context, next state, save func() error) er
 	a.state.Store(&next)
 	if next.configured {
 		a.accounts.Apply(next.config)
+		a.bound(next.config)
 	}
 	a.services.swap(wanted, ready.fresh, a.log)
 	a.farewell(before, next)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"mime"
 	"text/template"
 	"time"
@@ -41,34 +42,36 @@ func (a *Appliance) welcome(ctx context.Context, c config.Config, newcomers []co
 func (a *Appliance) deliverWelcome(ctx context.Context, c config.Config, p config.Person) error {
 	in := a.store.NewIncoming()
 	defer in.Close()
-	if _, err := in.Write(welcomeMessage(c, p, a.now())); err != nil {
+	ports := map[string]any{"IMAPS": c.Listen.PublicPort(config.IMAPS), "Submissions": c.Listen.PublicPort(config.Submissions)}
+	if _, err := in.Write(letterFor(c, p, a.now(), "Welcome to your letterbox", welcomeText, ports)); err != nil {
 		return err
 	}
 	return a.store.Deliver(ctx, in, []store.Target{{Person: p.Name}})
 }
 
-// welcomeMessage is the welcome mail for p, with CRLF line ends.
-func welcomeMessage(c config.Config, p config.Person, now time.Time) []byte {
+// letterFor is a mail from the letterbox to p, with CRLF line ends. The template is told who they are and how the household
+// is called, and what more says.
+func letterFor(c config.Config, p config.Person, now time.Time, subject string, body *template.Template, more map[string]any) []byte {
 	address := p.Name + "@" + string(c.MainDomain())
+	data := map[string]any{
+		"Person":    p.Name,
+		"FullName":  p.FullName,
+		"Address":   address,
+		"Household": c.Household.Name,
+		"Hostname":  c.Hostname(),
+	}
+	maps.Copy(data, more)
 	var text bytes.Buffer
-	err := welcomeText.Execute(&text, map[string]any{
-		"FullName":    p.FullName,
-		"Household":   c.Household.Name,
-		"Address":     address,
-		"Hostname":    c.Hostname(),
-		"IMAPS":       c.Listen.PublicPort(config.IMAPS),
-		"Submissions": c.Listen.PublicPort(config.Submissions),
-		"Person":      p.Name,
-	})
-	if err != nil {
-		panic(err) // the template and its data stand above
+	if err := body.Execute(&text, data); err != nil {
+		panic(err) // templates and their data are our own
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "From: Letterbox <postmaster@%s>\n", c.MainDomain())
 	fmt.Fprintf(&b, "To: %s\n", address)
-	fmt.Fprintf(&b, "Subject: %s\n", mime.QEncoding.Encode("utf-8", "Welcome to your letterbox"))
+	fmt.Fprintf(&b, "Subject: %s\n", mime.QEncoding.Encode("utf-8", subject))
 	fmt.Fprintf(&b, "Date: %s\n", now.Format(time.RFC1123Z))
 	fmt.Fprintf(&b, "Message-ID: <%s@%s>\n", rand.Text(), c.Hostname())
+	b.WriteString("Auto-Submitted: auto-generated\n") // RFC 3834, 5: no vacation answers this
 	b.WriteString("MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n")
 	text.WriteTo(&b)
 	return bytes.ReplaceAll(b.Bytes(), []byte("\n"), []byte("\r\n"))
