@@ -85,7 +85,7 @@ func (s *scan) noticed(ns []notice) bool {
 			return false
 		}
 	}
-	return !s.unsure
+	return !s.unsure && !s.l.damaged
 }
 
 // findNoticed finds the file of a message; clear is false where it may have one

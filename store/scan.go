@@ -65,6 +65,9 @@ func (s *scan) entry(e maildir.Entry) error {
 			s.again(e)
 			return nil
 		}
+		if line := s.line(h); line != nil && line.uid > s.m.x.Records[i].UID {
+			return s.renumber(i, e, line)
+		}
 		s.seen[i] = true
 		s.compare(i, e)
 		return nil
@@ -72,7 +75,7 @@ func (s *scan) entry(e maildir.Entry) error {
 	if !e.Name.CanBeListed() {
 		return nil
 	}
-	if line := s.l.find(h); line != nil {
+	if line := s.line(h); line != nil {
 		if line.used {
 			s.again(e)
 			return nil
@@ -84,6 +87,40 @@ func (s *scan) entry(e maildir.Entry) error {
 	return nil
 }
 
+// line returns the line of a message that the index does not know by its number;
+// nil: there is none, or it means nothing, since its number names another message.
+func (s *scan) line(hash uint64) *listed {
+	line := s.l.find(hash)
+	if line == nil {
+		return nil
+	}
+	if _, taken := s.m.x.Find(line.uid); taken && !line.used {
+		s.l.damaged = true
+		return nil
+	}
+	return line
+}
+
+// renumber gives a message that the index knows the higher UID that
+// dovecot-uidlist has for it now, which is the truth: another program had lost the
+// line that it had, or has found it damaged. All else of the message stays as it
+// was, though the new line lacks it.
+func (s *scan) renumber(i int, e maildir.Entry, line *listed) error {
+	if line.used {
+		s.again(e)
+		return nil
+	}
+	r := &s.m.x.Records[i]
+	if line.saved == 0 {
+		line.saved = r.Saved
+	}
+	if guid, err := s.m.section(nil, r, index.GUID); err == nil && len(guid) > 0 && s.l.guids[line.uid] == "" {
+		s.l.guids[line.uid] = string(guid)
+	}
+	line.used, s.l.damaged = true, true
+	return s.add(e, *line)
+}
+
 // again notes a file whose base name was seen before: it was renamed while we
 // looked, or there are two.
 func (s *scan) again(e maildir.Entry) {
@@ -93,17 +130,23 @@ func (s *scan) again(e maildir.Entry) {
 
 // missed looks for the files of records that were not seen the first time.
 func (s *scan) missed(e maildir.Entry) error {
-	if i, ok := s.records.find(index.Hash(e.Name.Base)); ok && !s.seen[i] {
-		s.seen[i], s.unsure = true, true
-		s.compare(i, e)
+	h := index.Hash(e.Name.Base)
+	i, ok := s.records.find(h)
+	if !ok || s.seen[i] {
+		return nil
 	}
+	if line := s.l.find(h); line != nil && line.used {
+		return nil // it has another number now
+	}
+	s.seen[i], s.unsure = true, true
+	s.compare(i, e)
 	return nil
 }
 
 // left takes in messages for which there was no room the first time.
 func (s *scan) left(e maildir.Entry) error {
 	h := index.Hash(e.Name.Base)
-	if _, ok := s.records.find(h); ok || s.l.find(h) != nil || !e.Name.CanBeListed() {
+	if _, ok := s.records.find(h); ok || s.line(h) != nil || !e.Name.CanBeListed() {
 		return nil
 	}
 	s.fresh.add(e)

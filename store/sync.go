@@ -104,7 +104,11 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 		return err
 	}
 	if lock != nil && (l.damaged || m.lines > 2*len(m.x.Records)+1000) && !s.unsure {
-		if err := m.compact(lock); err != nil && !noRoom(err) {
+		write := m.compact
+		if l.damaged {
+			write = m.restore
+		}
+		if err := write(lock); err != nil && !noRoom(err) {
 			return fmt.Errorf("writing dovecot-uidlist of %s anew: %w", m.name, err)
 		}
 		wrote = true

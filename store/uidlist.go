@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,8 +60,9 @@ func (l *listing) add(rec maildir.UIDRecord) {
 	}
 }
 
-// readList reads dovecot-uidlist, or what was added to it since the last time.
-// The caller holds writeMu and the list's lock.
+// readList reads dovecot-uidlist, or what was added to it since the last time. A
+// list that lacks lines of messages that we know is damaged. The caller holds
+// writeMu and the list's lock.
 func (m *Mailbox) readList() (*listing, error) {
 	r, err := m.folder.ReadUIDList(m.mark)
 	if err != nil {
@@ -71,6 +73,7 @@ func (m *Mailbox) readList() (*listing, error) {
 	if !r.Resumed() {
 		m.lines = 0
 	}
+	known := 0
 	for {
 		rec, ok := r.Next()
 		if !ok {
@@ -79,6 +82,7 @@ func (m *Mailbox) readList() (*listing, error) {
 		m.lines++
 		if m.x != nil {
 			if i, ok := m.x.Find(rec.UID); ok && m.x.Records[i].Hash == index.Hash(rec.Base) {
+				known++
 				if m.doubt[rec.UID] && rec.GUID != "" {
 					l.guids[rec.UID] = rec.GUID // the data file has lost it
 				}
@@ -98,6 +102,9 @@ func (m *Mailbox) readList() (*listing, error) {
 	l.byHash = newHashTable(len(l.lines), func(i int) uint64 { return l.lines[i].hash })
 	for i := range l.lines {
 		l.byHash.put(i)
+	}
+	if m.x != nil && !r.Resumed() && known < len(m.x.Records) && m.x.UIDValidity == l.header.UIDValidity {
+		l.damaged = true
 	}
 	return l, nil
 }
@@ -120,7 +127,7 @@ func (m *Mailbox) newList(lock *maildir.UIDListLock, l *listing) (err error) {
 	if m.x != nil && (h.UIDValidity == 0 || h.UIDValidity == m.x.UIDValidity) {
 		h.UIDValidity, h.UIDNext = m.x.UIDValidity, max(h.UIDNext, m.x.UIDNext)
 		h.ModSeqCeiling = max(h.ModSeqCeiling, m.x.Ceiling)
-		if id, err := maildir.ParseGUID(m.x.MailboxID); err == nil && h.GUID.IsZero() {
+		if id, err := maildir.ParseGUID(m.x.MailboxID); err == nil {
 			h.GUID = id
 		}
 	}
@@ -180,10 +187,29 @@ func (m *Mailbox) line(r *index.Record) (maildir.UIDRecord, error) {
 	return rec, nil
 }
 
-// compact writes dovecot-uidlist anew: without lines of messages that are gone
-// and with those that damage took. The index must be true to the files.
-// The caller holds writeMu and lock.
+// compact writes dovecot-uidlist anew: without lines of messages that are gone.
+// The index must be true to the files. The caller holds writeMu and lock.
 func (m *Mailbox) compact(lock *maildir.UIDListLock) error {
+	return m.mergeList(lock, func(line maildir.UIDRecord, _ *index.Record) maildir.UIDRecord { return line })
+}
+
+// restore is compact for a damaged list: what the index knows and the list has
+// lost stands in it again, identities and dates included.
+func (m *Mailbox) restore(lock *maildir.UIDListLock) error {
+	return m.mergeList(lock, func(line maildir.UIDRecord, rec *index.Record) maildir.UIDRecord {
+		if line.GUID != "" && line.SaveDate != 0 {
+			return line
+		}
+		if known, err := m.line(rec); err == nil {
+			line.GUID, line.SaveDate = cmp.Or(line.GUID, known.GUID), cmp.Or(line.SaveDate, known.SaveDate)
+		}
+		return line
+	})
+}
+
+// mergeList writes dovecot-uidlist anew, each line it has as keep returns it,
+// and those that it lacks.
+func (m *Mailbox) mergeList(lock *maildir.UIDListLock, keep func(maildir.UIDRecord, *index.Record) maildir.UIDRecord) error {
 	r, err := m.folder.ReadUIDList(maildir.Mark{})
 	if err != nil {
 		return err
@@ -192,12 +218,12 @@ func (m *Mailbox) compact(lock *maildir.UIDListLock) error {
 	h := r.Header()
 	h.UIDNext, h.ModSeqCeiling = max(h.UIDNext, m.x.UIDNext), max(h.ModSeqCeiling, m.x.Ceiling)
 	m.lines, m.mark = 0, maildir.Mark{}
-	return lock.Rewrite(h, m.merge(r))
+	return lock.Rewrite(h, m.merge(r, keep))
 }
 
 // merge yields the lines of r whose messages exist, in the order of their UIDs,
 // with the lines that r lacks in between.
-func (m *Mailbox) merge(r *maildir.UIDListReader) iter.Seq2[maildir.UIDRecord, error] {
+func (m *Mailbox) merge(r *maildir.UIDListReader, keep func(maildir.UIDRecord, *index.Record) maildir.UIDRecord) iter.Seq2[maildir.UIDRecord, error] {
 	return func(yield func(maildir.UIDRecord, error) bool) {
 		old, more := r.Next()
 		for i := range m.x.Records {
@@ -205,8 +231,10 @@ func (m *Mailbox) merge(r *maildir.UIDListReader) iter.Seq2[maildir.UIDRecord, e
 			for more && old.UID < rec.UID {
 				old, more = r.Next()
 			}
-			line := old
-			if !more || old.UID != rec.UID || index.Hash(old.Base) != rec.Hash {
+			var line maildir.UIDRecord
+			if more && old.UID == rec.UID && index.Hash(old.Base) == rec.Hash {
+				line = keep(old, rec)
+			} else {
 				var err error
 				if line, err = m.line(rec); err != nil {
 					continue
@@ -243,7 +271,7 @@ func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 	case lock == nil && err == nil && l.header.UIDValidity == 0:
 		err = maildir.ErrRewrite
 	case lock == nil && err != nil:
-	case errors.Is(err, fs.ErrNotExist) || err == nil && (l.header.UIDValidity == 0 || lock != nil && l.header.GUID.IsZero()):
+	case errors.Is(err, fs.ErrNotExist) || err == nil && (l.header.UIDValidity == 0 || lock != nil && m.lostID(l.header)):
 		if err := m.newList(lock, l); err != nil {
 			return nil, err
 		}
@@ -268,6 +296,12 @@ func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 	m.newIndex(l.header)
 	m.mark = maildir.Mark{}
 	return m.readList()
+}
+
+// lostID reports whether a list has no MAILBOXID, or another one than the mailbox
+// had: a program that lost the list has made it up.
+func (m *Mailbox) lostID(h maildir.UIDHeader) bool {
+	return h.GUID.IsZero() || m.x != nil && m.x.UIDValidity == h.UIDValidity && m.x.MailboxID != h.GUID.String()
 }
 
 // isNews reports whether a list holds what this process has not written, so

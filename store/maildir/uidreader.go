@@ -125,7 +125,9 @@ func (u *UIDListReader) readHeader() error {
 		return err
 	}
 	var damage string
-	u.header, damage = parseHeader(string(line))
+	if u.header, damage = parseHeader(string(line)); err != nil && len(line) > 0 {
+		u.header, damage = UIDHeader{}, "its head is cut off" // and its numbers may be
+	}
 	u.version1 = strings.HasPrefix(string(line), "1 ")
 	if damage != "" {
 		u.note(damage)

@@ -25,6 +25,7 @@ type Dovecot struct {
 	mail   string // the Maildir++ root
 	home   string
 	config string
+	text   string // of config
 }
 
 // nobody is who Dovecot runs as when the test is root's: it refuses to touch
@@ -37,12 +38,12 @@ const nobody = 65534
 func New(t testing.TB, mail string, uses ...string) *Dovecot {
 	t.Helper()
 	home := t.TempDir()
-	d := &Dovecot{mail: mail, home: home, config: filepath.Join(home, "dovecot.conf")}
+	d := &Dovecot{mail: mail, home: home}
 	var mailboxes strings.Builder
 	for _, use := range uses {
 		fmt.Fprintf(&mailboxes, "  mailbox %s {\n    auto = subscribe\n    special_use = \\%s\n  }\n", use, use)
 	}
-	text := fmt.Sprintf(`
+	d.configure(t, fmt.Sprintf(`
 base_dir = %s/run
 log_path = /dev/stderr
 mail_location = maildir:%s
@@ -53,11 +54,28 @@ namespace inbox {
   inbox = yes
   separator = /
 %s}
-`, home, mail, &mailboxes)
+`, home, mail, &mailboxes))
+	return d
+}
+
+// configure writes the configuration.
+func (d *Dovecot) configure(t testing.TB, text string) {
+	t.Helper()
+	d.text, d.config = text, filepath.Join(t.TempDir(), "dovecot.conf")
 	if err := os.WriteFile(d.config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return d
+	if err := passable(d.config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// With is the instance with further lines in its configuration, on the same tree.
+func (d *Dovecot) With(t testing.TB, lines ...string) *Dovecot {
+	t.Helper()
+	other := *d
+	other.configure(t, d.text+strings.Join(lines, "\n")+"\n")
+	return &other
 }
 
 // Doveadm runs doveadm with stdin and returns what it prints; errors end the
@@ -76,15 +94,53 @@ func (d *Dovecot) TryDoveadm(stdin string, args ...string) (string, error) {
 	if err := d.giveAway(); err != nil {
 		return "", err
 	}
-	cmd := d.command("doveadm", args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	if err != nil || errs.Len() > 0 {
-		return out.String(), fmt.Errorf("doveadm %q: %w: %s", args, errors.Join(err, errors.New("it complains")), errs.Bytes())
+	out, errs, err := run(d.command("doveadm", args...), stdin)
+	if err != nil || errs != "" {
+		return out, fmt.Errorf("doveadm %q: %w: %s", args, errors.Join(err, errors.New("it complains")), errs)
 	}
-	return out.String(), nil
+	return out, nil
+}
+
+// Insist is Doveadm for a tree that Dovecot has something to complain about: it
+// may say so, and fails the first time, when it repairs what it has found. What
+// it complained of is returned.
+func (d *Dovecot) Insist(t testing.TB, args ...string) (out, complaints string) {
+	t.Helper()
+	if err := d.giveAway(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		var errs string
+		var err error
+		out, errs, err = run(d.command("doveadm", args...), "")
+		complaints += errs
+		if err == nil {
+			return out, complaints
+		}
+	}
+	t.Fatalf("doveadm %q fails again and again: %s", args, complaints)
+	return "", ""
+}
+
+// LDA delivers a message with dovecot-lda, as an MTA would, into INBOX or where
+// args ("-m", "folder") say.
+func (d *Dovecot) LDA(message string, args ...string) error {
+	if err := d.giveAway(); err != nil {
+		return err
+	}
+	_, errs, err := run(d.command("/usr/lib/dovecot/dovecot-lda", append([]string{"-f", "ben@example.org"}, args...)...), message)
+	if err != nil {
+		return fmt.Errorf("dovecot-lda %q: %w: %s", args, err, errs)
+	}
+	return nil
+}
+
+// run runs a program with stdin to its end.
+func run(cmd *exec.Cmd, stdin string) (out, errs string, err error) {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	err = cmd.Run()
+	return stdout.String(), stderr.String(), err
 }
 
 // IMAP starts Dovecot's IMAP server for one connection, on which it is signed in
@@ -154,17 +210,24 @@ func (d *Dovecot) giveAway() error {
 		return nil
 	}
 	for _, dir := range []string{d.home, d.mail} {
-		for above := filepath.Dir(dir); above != os.TempDir() && above != "/"; above = filepath.Dir(above) {
-			info, err := os.Stat(above)
-			if err != nil {
-				return err
-			}
-			if err := os.Chmod(above, info.Mode().Perm()|0o711); err != nil {
-				return err
-			}
-		}
-		if err := chownAll(dir); err != nil {
+		if err := errors.Join(passable(dir), chownAll(dir)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// passable lets everybody pass through the directories above path.
+func passable(path string) error {
+	for above := filepath.Dir(path); above != os.TempDir() && above != "/"; above = filepath.Dir(above) {
+		info, err := os.Stat(above)
+		if err != nil {
+			return err
+		}
+		if mode := info.Mode().Perm(); mode|0o711 != mode {
+			if err := os.Chmod(above, mode|0o711); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
