@@ -160,7 +160,15 @@ func (m *Mailbox) transferOf(r index.Record) (t transfer, err error) {
 // mapFlags turns this mailbox's keywords into the target's, by name. Keywords for
 // which the target has no room are left behind.
 func (m *Mailbox) mapFlags(ts []transfer, all Flags, to *Mailbox) error {
-	if m == to || all.Keywords() == 0 {
+	if m == to {
+		return nil
+	}
+	if all.Has(Forwarded) { // it is to have a letter there
+		if _, err := to.makeFlags([]string{forwarded}); err != nil && !errors.Is(err, ErrTooManyKeywords) {
+			return err
+		}
+	}
+	if all.Keywords() == 0 {
 		return nil
 	}
 	var table [64]Flags

@@ -20,7 +20,7 @@ const (
 	Flagged
 	Deleted
 	Draft
-	Forwarded // the keyword $Forwarded, Maildir's letter P
+	Forwarded // the keyword $Forwarded: a keyword's letter, as Dovecot has it, or Maildir's P
 )
 
 // KeywordBit is the bit of a mailbox's first keyword.

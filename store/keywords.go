@@ -2,24 +2,33 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"letterbox/store/index"
 	"letterbox/store/maildir"
 )
 
 const systemMask = Flags(1)<<KeywordBit - 1
 
+// forwarded is the flag that is a keyword to Dovecot, and a flag with a letter of
+// its own, P, to other programs. We read both, and write the keyword's letter as
+// long as there is one to be had.
+const forwarded = "$Forwarded"
+
 // A letterTable maps between keyword bits and the letters of file names.
 type letterTable struct {
-	names  maildir.Keywords
-	letter [MaxKeywords]int8 // of keyword i; -1: none
-	bit    [26]int8          // of letter i; -1: none
+	read      bool // it is that of a folder
+	names     maildir.Keywords
+	letter    [MaxKeywords]int8 // of keyword i; -1: none
+	bit       [26]int8          // of letter i; -1: none
+	forwarded uint32            // the letter of $Forwarded as in maildir.Name.Keywords; 0: none
 }
 
 func newLetterTable(names maildir.Keywords, keywords []string) letterTable {
-	t := letterTable{names: names}
+	t := letterTable{read: true, names: names}
 	for i := range t.letter {
 		t.letter[i] = -1
 	}
@@ -28,7 +37,9 @@ func newLetterTable(names maildir.Keywords, keywords []string) letterTable {
 		if name == "" {
 			continue
 		}
-		if i := indexFold(keywords, name); i >= 0 && t.letter[i] < 0 {
+		if strings.EqualFold(name, forwarded) {
+			t.forwarded = 1 << l
+		} else if i := indexFold(keywords, name); i >= 0 && t.letter[i] < 0 {
 			t.letter[i], t.bit[l] = int8(l), int8(i)
 		}
 	}
@@ -47,6 +58,9 @@ func (t *letterTable) toLetters(f Flags) uint32 {
 			letters |= 1 << t.letter[i]
 		}
 	}
+	if f.Has(Forwarded) {
+		letters |= t.forwarded
+	}
 	return letters
 }
 
@@ -58,18 +72,34 @@ func (t *letterTable) fromLetters(letters uint32) Flags {
 			f |= Keyword(int(t.bit[l]))
 		}
 	}
+	if letters&t.forwarded != 0 {
+		f |= Forwarded
+	}
 	return f
 }
 
 // known returns the letters that have a keyword.
 func (t *letterTable) known() uint32 {
-	var k uint32
+	k := t.forwarded
 	for l := range t.bit {
 		if t.bit[l] >= 0 {
 			k |= 1 << l
 		}
 	}
 	return k
+}
+
+// system returns the flags of f that have letters of their own.
+func (t *letterTable) system(f Flags) maildir.Flags {
+	if f &= systemMask; t.forwarded != 0 {
+		f &^= Forwarded
+	}
+	return maildir.Flags(f)
+}
+
+// wants reports whether name could have a letter and has none.
+func (t *letterTable) wants(name string) bool {
+	return t.names.Index(name) < 0 && slices.Contains(t.names[:], "")
 }
 
 // withLetters returns the keywords that stand in file names.
@@ -140,7 +170,9 @@ func (m *Mailbox) findFlags(names []string) (f Flags, missing []string, err erro
 	}
 	for _, name := range names {
 		if sys, ok := SystemFlag(name); ok {
-			f |= sys
+			if f |= sys; sys == Forwarded && m.letters.wants(forwarded) && indexFold(missing, forwarded) < 0 {
+				missing = append(missing, forwarded)
+			}
 		} else if strings.EqualFold(name, `\Recent`) {
 			continue
 		} else if !validKeyword(name) {
@@ -170,13 +202,18 @@ func validKeyword(name string) bool {
 // makeKeywords gives the mailbox new keywords: letters as long as there are any,
 // lines in letterbox-folder for the rest. The caller holds writeMu.
 func (m *Mailbox) makeKeywords(names []string) error {
-	if len(m.x.Keywords)+len(names) > MaxKeywords {
+	count := len(m.x.Keywords) + len(names)
+	if slices.Contains(names, forwarded) {
+		count--
+	}
+	if count > MaxKeywords {
 		return fmt.Errorf("%w: %d at most", ErrTooManyKeywords, MaxKeywords)
 	}
 	letters, full, err := m.folder.AddKeywords(context.Background(), names)
 	if err != nil {
 		return diskError(fmt.Errorf("adding keywords to %s: %w", m.name, err))
 	}
+	full = slices.DeleteFunc(full, func(name string) bool { return name == forwarded }) // it has P
 	if len(full) > 0 {
 		ff := m.extra
 		ff.Keywords = slices.Clone(ff.Keywords)
@@ -187,7 +224,9 @@ func (m *Mailbox) makeKeywords(names []string) error {
 			return err
 		}
 	}
-	m.adoptKeywords(letters)
+	if err := m.adoptKeywords(letters); err != nil {
+		return err
+	}
 	m.resign()
 	m.flush()
 	m.wake()
@@ -203,16 +242,23 @@ func (m *Mailbox) loadKeywords() error {
 	if m.extra, err = m.folder.FolderFile(); err != nil {
 		return fmt.Errorf("reading letterbox-folder of %s: %w", m.name, err)
 	}
-	m.adoptKeywords(letters)
-	return nil
+	return m.adoptKeywords(letters)
 }
 
 // adoptKeywords gives bits to the keywords of letters and of extra that have none yet.
 // The caller holds writeMu.
-func (m *Mailbox) adoptKeywords(letters maildir.Keywords) {
+func (m *Mailbox) adoptKeywords(letters maildir.Keywords) error {
+	if m.letters.read && m.letters.forwarded == 0 && letters.Index(forwarded) >= 0 {
+		if err := m.keepForwardedNames(); err != nil {
+			return err
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	adopt := func(name string) {
+		if _, system := SystemFlag(name); system {
+			return
+		}
 		if name != "" && len(m.x.Keywords) < MaxKeywords && validKeyword(name) && indexFold(m.x.Keywords, name) < 0 {
 			m.x.AddKeyword(name)
 		}
@@ -224,6 +270,38 @@ func (m *Mailbox) adoptKeywords(letters maildir.Keywords) {
 		adopt(k.Name)
 	}
 	m.letters = newLetterTable(letters, m.x.Keywords)
+	return nil
+}
+
+// keepForwardedNames notes the names of files with the letter P, which a letter of
+// $Forwarded in the table would make others. The caller holds writeMu.
+func (m *Mailbox) keepForwardedNames() error {
+	names := map[uint32]string{}
+	for i := range m.x.Records {
+		r := &m.x.Records[i]
+		if !Flags(r.Flags).Has(Forwarded) || r.Bits&(index.InNew|index.Odd) != 0 {
+			continue
+		}
+		ref, _, err := m.ref(r)
+		if errors.Is(err, index.ErrNoData) {
+			continue // whoever wants it looks for it
+		}
+		if err != nil {
+			return err
+		}
+		names[r.UID] = ref.File
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.x.Records {
+		r := m.x.Records[i]
+		if name, ok := names[r.UID]; ok {
+			r.Bits |= index.Odd
+			m.x.SetOdd(r.UID, name)
+			m.x.Put(r)
+		}
+	}
+	return nil
 }
 
 func (m *Mailbox) setFolderFile(ff maildir.FolderFile) error {

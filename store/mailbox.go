@@ -282,7 +282,7 @@ func (m *Mailbox) ref(r *index.Record) (maildir.Ref, string, error) {
 
 // file returns the name of a file in cur/ with these flags.
 func (t *letterTable) file(base string, f Flags) string {
-	return maildir.Name{Base: base, Flags: maildir.Flags(f & systemMask), Keywords: t.toLetters(f), HasInfo: true}.File()
+	return maildir.Name{Base: base, Flags: t.system(f), Keywords: t.toLetters(f), HasInfo: true}.File()
 }
 
 // ready makes the mailbox ready for use: it loads the index, or takes in what

@@ -86,7 +86,7 @@ func (m *Mailbox) planFlags(uids []UID, op FlagOp, f Flags, unchangedSince ModSe
 func (m *Mailbox) target(from maildir.Ref, base string, f Flags) maildir.Ref {
 	n := maildir.ParseName(from.File)
 	n.Base, n.HasInfo = base, true
-	n.Flags = maildir.Flags(f & systemMask)
+	n.Flags = n.Flags&maildir.Passed&maildir.Flags(f) | m.letters.system(f)
 	n.Keywords = n.Keywords&^m.letters.known() | m.letters.toLetters(f)
 	to := maildir.Ref{File: n.File()}
 	if from.InNew && to.File == m.letters.file(base, 0) {
