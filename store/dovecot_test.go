@@ -19,9 +19,9 @@ import (
 	"letterbox/store/maildir/dovecottest"
 )
 
-// TestInteropAtTheSameTime lets doveadm deliver, flag and expunge in a folder in
-// which we do the same, then asks both what is in it: nothing is lost, nothing is
-// double, and they agree on every UID and flag.
+// TestInteropAtTheSameTime lets doveadm and dovecot-lda deliver, flag and expunge
+// in a folder in which we do the same, then asks both what is in it: nothing is
+// lost, nothing is double, and they agree on every UID and flag.
 func TestInteropAtTheSameTime(t *testing.T) {
 	if os.Getuid() == 0 {
 		asNobody(t)
@@ -49,6 +49,13 @@ func TestInteropAtTheSameTime(t *testing.T) {
 				if _, err := d.TryDoveadm("", args...); err != nil {
 					t.Error(err)
 				}
+			}
+		}
+	})
+	wg.Go(func() {
+		for n := range rounds * 2 {
+			if err := d.LDA(text(5000 + n)); err != nil {
+				t.Error(err)
 			}
 		}
 	})
@@ -92,6 +99,11 @@ func TestInteropAtTheSameTime(t *testing.T) {
 	for n := range rounds {
 		if count(letters, 1000+n) != 1 {
 			t.Errorf("Dovecot's letter %d is there %d times", n, count(letters, 1000+n))
+		}
+	}
+	for n := range rounds * 2 {
+		if count(letters, 5000+n) != 1 {
+			t.Errorf("letter %d of dovecot-lda is there %d times", n, count(letters, 5000+n))
 		}
 	}
 	for n := range rounds * 10 {
