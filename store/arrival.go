@@ -18,6 +18,7 @@ import (
 type arrival struct {
 	temp  *maildir.Temp
 	info  *message.Structure
+	text  *index.TextEntry // nil: it could not be made
 	flags Flags
 	names []string // flags by name, as they were asked for
 	date  time.Time
@@ -82,7 +83,37 @@ func (m *Mailbox) write(in *Incoming, header []byte, date time.Time) (_ *arrival
 	if err := temp.SetDate(date); err != nil {
 		return nil, err
 	}
-	return &arrival{temp: temp, info: info, date: date}, nil
+	// While the disk writes: this costs less than what finish waits for.
+	return &arrival{temp: temp, info: info, text: m.arrivingText(in, header, info), date: date}, nil
+}
+
+// arrivingText makes the search text of a message that is being written.
+func (m *Mailbox) arrivingText(in *Incoming, header []byte, info *message.Structure) *index.TextEntry {
+	if !info.CRLF { // what was written is not the wire form: readAhead makes it
+		return nil
+	}
+	text, err := m.a.s.texts.make(arriving{header, in}, info)
+	if err != nil {
+		m.a.s.log.Warn("making the search text", "person", m.a.person, "mailbox", m.Name(), "err", err)
+	}
+	return text
+}
+
+// arriving is a message that is being written: a header in front of what came in.
+type arriving struct {
+	header []byte
+	in     *Incoming
+}
+
+func (a arriving) ReadAt(b []byte, off int64) (n int, err error) {
+	if off < int64(len(a.header)) {
+		n = copy(b, a.header[off:])
+	}
+	if n == len(b) {
+		return n, nil
+	}
+	k, err := a.in.readAt(b[n:], off+int64(n)-int64(len(a.header)))
+	return n + k, err
 }
 
 // discard gives up an arrival that is not in the mailbox.
@@ -329,7 +360,8 @@ func (m *Mailbox) indexArrivals(as []*arrival, modseq uint64, saved time.Time) {
 		*r = index.Record{UID: uint32(a.uid), Flags: uint64(a.flags), ModSeq: modseq, Hash: index.Hash(a.base), Saved: seconds32(saved.Unix())}
 		r.SetDate(a.date.Unix())
 		describe(r, a.info)
-		m.appendData(r, &index.Entry{index.BaseName: []byte(a.base), index.Structure: a.info.AppendBinary(nil), index.GUID: []byte(a.guid)})
+		m.appendData(r, &index.Entry{index.BaseName: []byte(a.base), index.Structure: a.info.AppendBinary(nil),
+			index.GUID: []byte(a.guid), index.TextPlace: m.appendText(r, a.text)})
 	}
 	m.mu.Lock()
 	for i, a := range as {
@@ -352,7 +384,7 @@ func (m *Mailbox) appendData(r *index.Record, e *index.Entry) {
 	off, err := m.x.Data().Append(r.UID, e)
 	if err != nil {
 		m.a.s.log.Warn("writing the index", "person", m.a.person, "mailbox", m.name, "err", err)
-		r.Bits = r.Bits&^index.Parsed | index.Odd
+		r.Bits = r.Bits&^(index.Parsed|index.HasText) | index.Odd
 		m.distrust()
 		return
 	}

@@ -73,7 +73,7 @@ func (m *Mailbox) Copy(uids []UID, to *Mailbox) ([]CopyUID, error) {
 			err = diskError(fmt.Errorf("copying from %s to %s: %w", m.name, to.name, err))
 		} else {
 			to.settle(room)
-			to.indexTransfer(ts, modseq, saved)
+			to.indexTransfer(m, ts, modseq, saved)
 		}
 	}
 	if uerr := lock.Unlock(); uerr != nil {
@@ -153,6 +153,11 @@ func (m *Mailbox) transferOf(r index.Record) (t transfer, err error) {
 	}
 	if t.entry[index.Structure], err = m.section(nil, &r, index.Structure); err != nil {
 		t.src.Bits &^= index.Parsed
+	}
+	if r.Bits&index.HasText != 0 {
+		if t.entry[index.TextPlace], err = m.section(nil, &r, index.TextPlace); err != nil {
+			t.src.Bits &^= index.HasText
+		}
 	}
 	return t, nil
 }
@@ -268,8 +273,8 @@ func (m *Mailbox) link(src *Mailbox, lock *maildir.UIDListLock, namer *maildir.N
 	return errors.Join(err, m.folder.EndIntent(intent))
 }
 
-// indexTransfer takes the messages into the index. The caller holds writeMu.
-func (m *Mailbox) indexTransfer(ts []transfer, modseq uint64, saved time.Time) {
+// indexTransfer takes the messages into the index. The caller holds both writeMu.
+func (m *Mailbox) indexTransfer(from *Mailbox, ts []transfer, modseq uint64, saved time.Time) {
 	recs := make([]index.Record, len(ts))
 	for i := range ts {
 		t := &ts[i]
@@ -279,6 +284,7 @@ func (m *Mailbox) indexTransfer(ts []transfer, modseq uint64, saved time.Time) {
 		r.Bits &^= index.InNew | index.Odd
 		r.SetOffset(0)
 		t.entry[index.BaseName], t.entry[index.GUID] = []byte(t.base), []byte(t.guid)
+		t.entry[index.TextPlace] = m.copyText(&r, from, t.src, t.entry[index.TextPlace])
 		m.appendData(&r, &t.entry)
 		recs[i] = r
 	}

@@ -127,6 +127,29 @@ func (in *Incoming) Reader() io.Reader {
 	return io.MultiReader(io.NewSectionReader(in.file, 0, in.size-int64(len(*in.buf))), tail)
 }
 
+// readAt reads from anywhere in the message, as io.ReaderAt.
+func (in *Incoming) readAt(b []byte, off int64) (n int, err error) {
+	if in.buf == nil {
+		return 0, ErrClosed
+	}
+	if in.err != nil {
+		return 0, in.err
+	}
+	spooled := in.size - int64(len(*in.buf))
+	if off < spooled {
+		if n, err = in.file.ReadAt(b[:min(int64(len(b)), spooled-off)], off); err != nil {
+			return n, err
+		}
+	}
+	if at := off + int64(n) - spooled; n < len(b) && at < int64(len(*in.buf)) {
+		n += copy(b[n:], (*in.buf)[at:])
+	}
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
 type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }

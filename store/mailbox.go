@@ -123,6 +123,7 @@ func (m *Mailbox) Relax() {
 	defer m.mu.RUnlock()
 	if m.x != nil {
 		m.x.Data().Relax()
+		m.x.Text().Relax()
 	}
 }
 

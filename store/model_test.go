@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"letterbox/store/maildir"
+	"letterbox/store/message"
 
 	"pgregory.net/rapid"
 )
@@ -221,7 +222,7 @@ func (md *model) LoseCaches(t *rapid.T) {
 		t.Fatal(err)
 	}
 	for _, box := range modelBoxes {
-		for _, name := range []string{"letterbox.index", "letterbox.data"} {
+		for _, name := range []string{"letterbox.index", "letterbox.data", "letterbox.text"} {
 			if rapid.Bool().Draw(t, "remove") {
 				if err := os.Remove(filepath.Join(md.folder(box), name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 					t.Fatal(err)
@@ -394,6 +395,11 @@ func (md *model) checkBox(t *rapid.T, box string, m *Mailbox) {
 		env, err := m.AppendEnvelope(nil, meta.UID)
 		if err != nil || !strings.Contains(string(env), strings.TrimPrefix(strings.Split(l.text, "\r\n")[2], "Subject: ")) {
 			t.Fatalf("message %d of %s has ENVELOPE %s (%v)", meta.UID, box, env, err)
+		}
+		for what, want := range map[string]bool{l.text[len(l.text)-12:]: true, "nowhere": false} {
+			if found, known := m.Search(meta.UID, message.TextSearch(strings.TrimSpace(what))); known && found != want {
+				t.Fatalf("%q in message %d of %s: %v", what, meta.UID, box, found)
+			}
 		}
 	}
 }

@@ -41,7 +41,7 @@ func (m *Mailbox) Move(uids []UID, to *Mailbox) ([]CopyUID, error) {
 			// What arrives there goes from here: in the sum, too, it is never in both places or in none.
 			moved := transferTotals(ts[:done])
 			to.arrived = to.arrived.Add(moved)
-			to.indexTransfer(ts[:done], arrival, saved)
+			to.indexTransfer(m, ts[:done], arrival, saved)
 			going := make([]uint32, done)
 			for i := range going {
 				going[i] = ts[i].src.UID

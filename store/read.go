@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -91,7 +93,8 @@ func (m *Mailbox) appendStored(dst []byte, uid UID) ([]byte, error) {
 type reading struct {
 	uid       UID
 	structure *message.Structure
-	cut       error // why the file could not be read to its end
+	text      *index.TextEntry // nil after cut
+	cut       error            // why the file could not be read to its end
 }
 
 // parse takes a message apart and keeps what was found, if that is possible. Of a
@@ -120,9 +123,29 @@ func (m *Mailbox) readMessage(uid UID) (r reading, err error) {
 	if err != nil {
 		return r, err
 	}
-	r = reading{uid: uid}
-	r.structure, r.cut = m.a.s.parseFile(f)
+	r = m.readFile(uid, f)
 	return r, f.Close()
+}
+
+// readFile reads a message from its beginning: into memory if it is short, else a
+// second time, in parts, for its text.
+func (m *Mailbox) readFile(uid UID, f *os.File) reading {
+	buf := m.a.s.buffers.get()
+	defer m.a.s.buffers.put(buf)
+	b := (*buf)[:memoryLimit]
+	n, err := io.ReadFull(f, b)
+	r := reading{uid: uid}
+	r.structure, r.cut = m.a.s.parseFile(io.MultiReader(bytes.NewReader(b[:n]), f))
+	if r.cut != nil {
+		return r
+	}
+	s := r.structure
+	var wire io.ReaderAt = &Message{m: m, uid: uid, f: f, size: s.Size, crlf: s.CRLF, info: s}
+	if s.CRLF && (err == io.EOF || err == io.ErrUnexpectedEOF) { // all of it is here
+		wire = bytes.NewReader(b[:n])
+	}
+	r.text, r.cut = m.a.s.texts.make(wire, s)
+	return r
 }
 
 // keepReading takes what was read into the index; the caller flushes it.
@@ -133,9 +156,9 @@ func (m *Mailbox) keepReading(found reading) error {
 		return err
 	}
 	describe(&r, found.structure)
-	if err := m.storeParsed(&r, found.structure); err != nil {
+	if err := m.storeReading(&r, found); err != nil {
 		m.a.s.log.Warn("writing the index", "person", m.a.person, "mailbox", m.name, "err", err)
-		r.Bits &^= index.Parsed
+		r.Bits &^= index.Parsed | index.HasText
 	}
 	m.mu.Lock()
 	m.x.Put(r)
@@ -162,7 +185,7 @@ func (m *Mailbox) Size(uid UID) (int64, error) {
 	return r.Size(), nil
 }
 
-func (m *Mailbox) storeParsed(r *index.Record, s *message.Structure) error {
+func (m *Mailbox) storeReading(r *index.Record, found reading) error {
 	_, base, err := m.ref(r)
 	if err != nil {
 		return err
@@ -171,7 +194,8 @@ func (m *Mailbox) storeParsed(r *index.Record, s *message.Structure) error {
 	if err != nil {
 		return err
 	}
-	off, err := m.x.Data().Append(r.UID, &index.Entry{index.BaseName: []byte(base), index.GUID: guid, index.Structure: s.AppendBinary(nil)})
+	off, err := m.x.Data().Append(r.UID, &index.Entry{index.BaseName: []byte(base), index.GUID: guid,
+		index.Structure: found.structure.AppendBinary(nil), index.TextPlace: m.appendText(r, found.text)})
 	if err != nil {
 		return err
 	}

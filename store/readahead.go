@@ -17,8 +17,8 @@ const (
 // readAheadJob is the caretaker's key for reading a mailbox.
 type readAheadJob struct{ m *Mailbox }
 
-// askReadAhead has the messages above UID after read of which the caches know
-// nothing: after a cache was lost, or when other programs have delivered. The
+// askReadAhead has the messages above UID after read of which the caches lack
+// something: after a cache was lost, or when other programs have delivered. The
 // caller holds writeMu.
 func (m *Mailbox) askReadAhead(after uint32) {
 	m.ahead = min(m.ahead, after)
@@ -26,7 +26,7 @@ func (m *Mailbox) askReadAhead(after uint32) {
 		return // nothing of it would last
 	}
 	for i, _ := m.x.Find(m.ahead + 1); i < len(m.x.Records); i++ {
-		if m.x.Records[i].Bits&index.Parsed == 0 {
+		if m.unread(&m.x.Records[i]) {
 			m.a.s.care.ask(job{key: readAheadJob{m}, who: m.a.person, do: m.readAhead})
 			return
 		}
@@ -39,7 +39,7 @@ func (m *Mailbox) readAhead(ctx context.Context) error {
 		return nil // closed: whoever opens it asks again
 	}
 	defer m.release()
-	uids := m.unread()
+	uids := m.nextUnread()
 	if len(uids) == 0 {
 		return nil
 	}
@@ -64,8 +64,14 @@ func (m *Mailbox) readAhead(ctx context.Context) error {
 	return m.keepAhead(found, uint32(uids[len(uids)-1]))
 }
 
-// unread returns the next messages to read.
-func (m *Mailbox) unread() (uids []UID) {
+// unread reports whether the caches lack something of a message that they can
+// keep. The caller holds writeMu.
+func (m *Mailbox) unread(r *index.Record) bool {
+	return r.Bits&index.Parsed == 0 || r.Bits&index.HasText == 0 && m.x.Text().Kept()
+}
+
+// nextUnread returns the next messages to read.
+func (m *Mailbox) nextUnread() (uids []UID) {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
 	if m.usable() != nil || !m.loaded {
@@ -73,7 +79,7 @@ func (m *Mailbox) unread() (uids []UID) {
 	}
 	octets := int64(0)
 	for i, _ := m.x.Find(m.ahead + 1); i < len(m.x.Records) && len(uids) < readAheadMessages && octets < readAheadOctets; i++ {
-		if r := &m.x.Records[i]; r.Bits&index.Parsed == 0 {
+		if r := &m.x.Records[i]; m.unread(r) {
 			uids = append(uids, UID(r.UID))
 			octets += r.Size()
 		}
@@ -89,7 +95,7 @@ func (m *Mailbox) keepAhead(found []reading, last uint32) error {
 		return err
 	}
 	for _, r := range found {
-		if rec, err := m.record(r.uid); err != nil || rec.Bits&index.Parsed != 0 {
+		if rec, err := m.record(r.uid); err != nil || !m.unread(&rec) {
 			continue // gone, or somebody was faster
 		}
 		if err := m.keepReading(r); err != nil {

@@ -374,7 +374,7 @@ func (s *scan) renew() {
 		}
 		r := s.m.x.Records[c.at]
 		s.m.appendData(&r, &index.Entry{index.BaseName: []byte(c.entry.Name.Base), index.GUID: []byte(s.l.guids[r.UID])})
-		if c.bits &^= index.Parsed; r.Bits&index.Odd != 0 {
+		if c.bits &^= index.Parsed | index.HasText; r.Bits&index.Odd != 0 {
 			c.bits, c.odd = c.bits|index.Odd, c.entry.File
 		}
 		s.m.mu.Lock()

@@ -46,6 +46,7 @@ type Store struct {
 	spool    *spool
 	buffers  bufferPool
 	parsers  parserPool
+	texts    *textMakers
 	ids      atomic.Uint64 // of mailboxes
 	idle     idleList
 	notifier *notifier
@@ -85,6 +86,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s.idle.s = s
 	s.notifier = newNotifier(s)
 	s.care = newCaretaker(s)
+	s.texts = newTextMakers()
 	if err := s.prepare(dir); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}

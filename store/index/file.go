@@ -43,10 +43,7 @@ func New(root *os.Root, s State) (*Index, error) {
 	if x.data, err = createData(root, DataName, newGeneration()); err != nil {
 		return nil, err
 	}
-	if x.text, err = createText(root, TextName); err != nil {
-		return nil, errors.Join(err, x.closeFiles())
-	}
-	x.textID = x.text.id
+	x.beginText()
 	if err := x.writeSnapshot(); err != nil {
 		return nil, errors.Join(err, x.closeFiles())
 	}
@@ -112,12 +109,19 @@ func (x *Index) loadText() {
 	}
 	x.text = &Text{}
 	if !x.file.broken {
-		if t, err := createText(x.file.root, TextName); err == nil {
-			x.text = t
-		}
+		x.beginText()
 	}
 	x.applyText(x.text.id)
 	x.pending = le.AppendUint32(append(x.pending, opText), x.textID)
+}
+
+// beginText makes an empty text file. Where that is not possible no texts are kept.
+func (x *Index) beginText() {
+	t, err := createText(x.file.root, TextName)
+	if err != nil {
+		t = &Text{}
+	}
+	x.text, x.textID = t, t.id
 }
 
 // header: magic, generation, UIDVALIDITY, number of records (a hint),

@@ -73,6 +73,9 @@ func openText(root *os.Root) (*Text, error) {
 	return &Text{f: f, id: le.Uint32(head[8:]), size: size}, nil
 }
 
+// Kept reports whether texts can be kept: false where there is no file for them.
+func (t *Text) Kept() bool { return t.f != nil }
+
 // Append writes an entry for message uid and returns its place, which the data
 // file keeps as the section TextPlace.
 func (t *Text) Append(uid uint32, e *TextEntry) (place []byte, err error) {
