@@ -88,7 +88,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s.care = newCaretaker(s)
 	s.texts = newTextMakers()
 	if err := s.prepare(dir); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, unlockDir(lock))
 	}
 	return s, nil
 }
@@ -149,6 +149,12 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockDir gives the data directory back, at once: to close the file is not
+// enough while a process that was just begun has not closed its own yet.
+func unlockDir(lock *os.File) error {
+	return errors.Join(syscall.Flock(int(lock.Fd()), syscall.LOCK_UN), lock.Close())
+}
+
 // observeTimes tells the clock when mail was last stored.
 func (s *Store) observeTimes() error {
 	people, err := os.ReadDir(s.dir)
@@ -183,7 +189,7 @@ func (s *Store) Close() error {
 	for _, a := range accounts {
 		errs = append(errs, a.close())
 	}
-	return errors.Join(errors.Join(errs...), s.lock.Close())
+	return errors.Join(errors.Join(errs...), unlockDir(s.lock))
 }
 
 // standardFolders are what a new account has beside INBOX.
