@@ -20,6 +20,7 @@ import (
 	"github.com/emersion/go-imap/v2/imapclient"
 
 	"letterbox/appliance/config"
+	"letterbox/store/maildir"
 )
 
 // smallDisk is a file system of its own, of a few megabytes.
@@ -273,6 +274,46 @@ func (f *fullDisk) goesOn(t *testing.T) {
 		t.Errorf("COPY with room again: %v", err)
 	}
 	f.acknowledged = append(f.acknowledged, "INBOX later", "Archive later", "Sent large-2")
+}
+
+// TestInteropFloor: mail leaves a twentieth of the disk free for everything else, and everything but new mail goes on.
+func TestInteropFloor(t *testing.T) {
+	t.Parallel()
+	b := startIn(t, smallDisk(t))
+	f := &fullDisk{box: b, ben: b.imap(t, "ben")}
+	f.fill(t)
+	free, size, err := maildir.Space(b.dir)
+	if err != nil || free < size/20-16<<10 || free > size/20+2*largeLetter { // caches may take a little of it
+		t.Errorf("%d of %d octets are free, %v", free, size, err)
+	}
+	if err := f.post25(t, marked("refused", largeLetter)); smtpCode(err) != 452 {
+		t.Errorf("SMTP below the floor: %v, want 452", err)
+	}
+	f.wantNoLiteral(t, fmt.Sprintf("APPEND Archive {%d}", 2*largeLetter), "NO [UNAVAILABLE] the disk is full")
+	f.keeps(t)
+	if _, err := f.ben.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.ben.Copy(imap.SeqSetNum(3), "Sent").Wait(); err != nil {
+		t.Errorf("COPY below the floor: %v", err)
+	}
+	f.acknowledged = append(f.acknowledged, "Sent large-2")
+	if _, err := f.ben.Move(imap.SeqSetNum(4), "Sent").Wait(); err != nil {
+		t.Errorf("MOVE below the floor: %v", err)
+	}
+	f.acknowledged = append(slices.DeleteFunc(f.acknowledged, func(s string) bool { return s == "INBOX large-4" }), "Sent large-4")
+	f.makesRoom(t)
+	b.wantNoLeftovers(t)
+}
+
+// keeps: the configuration is no mail.
+func (f *fullDisk) keeps(t *testing.T) {
+	t.Helper()
+	control := f.Client()
+	defer control.Close()
+	if _, err := control.AddDevice(t.Context(), "ben", "phone"); err != nil {
+		t.Errorf("a change of the configuration below the floor: %v", err)
+	}
 }
 
 // dyingDisk is a file system that turns read-only when die is called, as ext4 does on a flash card that fails; reborn unmounts, repairs

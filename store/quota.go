@@ -80,7 +80,7 @@ func (a *Account) CheckRoom(messages, octets int64) error {
 		return err
 	}
 	a.usage.settle(t)
-	return a.s.disk.check(octets)
+	return a.s.disk.check(onDisk(t))
 }
 
 // A reservation is room for messages that are on their way into a mailbox, in the
@@ -119,12 +119,20 @@ func (a *Account) reserveCopy(t index.Totals) (*reservation, error) {
 
 // reserveDisk ends a reservation that the quota allows.
 func (a *Account) reserveDisk(t index.Totals) (*reservation, error) {
-	if err := a.s.disk.take(t.Size); err != nil {
+	bytes := onDisk(t)
+	if err := a.s.disk.take(bytes); err != nil {
 		a.usage.settle(t)
 		return nil, err
 	}
-	return &reservation{a, t, t.Size}, nil
+	return &reservation{a, t, bytes}, nil
 }
+
+// block is what file systems count in, in octets, as a rule.
+const block = 4096
+
+// onDisk returns about what messages take on the disk: whole blocks, and one for what is
+// noted of each.
+func onDisk(t index.Totals) int64 { return (t.Size/block + 2*t.Messages) * block }
 
 // admit promises room in the quota, if there is any: usage.settle, or set, takes the
 // promise back.
