@@ -6,6 +6,7 @@ import (
 	"text/template"
 
 	"letterbox/appliance/config"
+	"letterbox/appliance/control"
 	"letterbox/store"
 )
 
@@ -19,6 +20,20 @@ func (a *Appliance) bound(c config.Config) {
 	percent, octets := c.Limits.FreeSpace.Floor()
 	a.store.SetFloor(store.Floor{Percent: percent, Bytes: octets})
 	a.store.SetQuotas(quotas)
+}
+
+// Usage tells what somebody's mailboxes hold, counting what is not known yet.
+func (a *Appliance) Usage(ctx context.Context, person string) (control.Usage, error) {
+	account, err := a.store.Account(person)
+	if err != nil {
+		return control.Usage{}, fmt.Errorf("counting the mail of %s: %w", person, err)
+	}
+	u, err := account.CountUsage(ctx)
+	if err != nil {
+		a.log.Warn("the mail of somebody cannot be counted", "person", person, "err", err)
+		return control.Usage{}, fmt.Errorf("counting the mail of %s: %w", person, err)
+	}
+	return control.Usage{Bytes: u.Bytes, Messages: u.Messages}, nil
 }
 
 // nearlyFullText tells somebody that there is little room left, and what to do.

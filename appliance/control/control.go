@@ -34,6 +34,7 @@ type Appliance interface {
 
 	Importer
 	Checker
+	Counter
 }
 
 // SetupInfo is what somebody needs in order to open the set-up page and to trust it.
@@ -69,6 +70,8 @@ type Person struct {
 	Addresses []string `json:"addresses"`
 	Devices   int      `json:"devices"`
 	Disabled  bool     `json:"disabled,omitempty"`
+	Used      *Usage   `json:"used,omitempty"` // nil: it cannot be found out
+	Quota     Quota    `json:"quota,omitzero"` // what is in force
 }
 
 // NewPerson is somebody to add.

@@ -37,6 +37,7 @@ func Handler(a Appliance) http.Handler {
 		"POST /api/v1/people":                    s.addPerson,
 		"DELETE /api/v1/people/{person}":         s.removePerson,
 		"PUT /api/v1/people/{person}/password":   s.setPassword,
+		"PATCH /api/v1/people/{person}/quota":    s.setQuota,
 		"GET /api/v1/people/{person}/devices":    s.devices,
 		"POST /api/v1/people/{person}/devices":   s.addDevice,
 		"DELETE /api/v1/people/{person}/devices": s.revokeDevice, // ?name=..., which may be any text

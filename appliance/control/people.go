@@ -14,13 +14,17 @@ type passwordBody struct {
 	Password string `json:"password"`
 }
 
-func (s *server) people(*http.Request) (any, error) {
+func (s *server) people(r *http.Request) (any, error) {
 	c, _ := s.appliance.Config()
 	list := make([]Person, 0, len(c.People))
 	for _, p := range c.People {
 		told := Person{Name: p.Name, FullName: p.FullName, Devices: len(p.Devices), Disabled: p.Disabled, Addresses: []string{}}
 		for _, a := range accounts.Addresses(c, p.Name) {
 			told.Addresses = append(told.Addresses, a.Unicode())
+		}
+		told.Quota.Bytes, told.Quota.Messages = c.Quota(p)
+		if used, err := s.appliance.Usage(r.Context(), p.Name); err == nil {
+			told.Used = &used
 		}
 		list = append(list, told)
 	}

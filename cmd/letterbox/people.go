@@ -158,7 +158,7 @@ func userList(ctx context.Context, args []string, c console) error {
 			if p.Disabled {
 				addresses += " (switched off)"
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\n", p.Name, p.FullName, addresses)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.FullName, addresses, told(p))
 		}
 		return w.Flush()
 	})
