@@ -60,11 +60,12 @@ func (a *Appliance) ImportFolder(ctx context.Context, person, folder string, aft
 // isImportID reports whether an EMAILID can be one that an import gave.
 func isImportID(id string) bool { return len(id) == 32 && strings.Trim(id, "0123456789abcdef") == "" }
 
-// Import makes the folder where it is missing, subscribed, and puts a batch of messages into it, all or none, durably.
-func (a *Appliance) Import(ctx context.Context, person, folder string, next func() (control.ImportMessage, io.Reader, error)) (err error) {
+// Import makes the folder where it is missing, and puts a batch of messages into it, all or none, durably.
+func (a *Appliance) Import(ctx context.Context, person string, to control.ImportTarget, next func() (*control.ImportMessage, io.Reader, error)) (err error) {
+	folder := to.Folder
 	m, err := a.openFolder(person, folder)
 	if errors.Is(err, store.ErrNoMailbox) {
-		m, err = a.makeFolder(person, folder)
+		m, err = a.makeFolder(person, to)
 	}
 	if err != nil {
 		return importError(person, folder, err)
@@ -93,10 +94,7 @@ func (a *Appliance) Import(ctx context.Context, person, folder string, next func
 }
 
 // importOne takes one message into the batch by way of buf, unless it is withdrawn.
-func (a *Appliance) importOne(ctx context.Context, batch *store.Batch, head control.ImportMessage, octets io.Reader, buf []byte) error {
-	if !isImportID(head.ID) {
-		return &control.Error{Status: http.StatusBadRequest, Reason: fmt.Sprintf("the identity %q is not 32 hex digits", head.ID)}
-	}
+func (a *Appliance) importOne(ctx context.Context, batch *store.Batch, head *control.ImportMessage, octets io.Reader, buf []byte) error {
 	in := a.store.NewIncoming()
 	defer in.Close()
 	limit := a.maxMessage()
@@ -106,6 +104,9 @@ func (a *Appliance) importOne(ctx context.Context, batch *store.Batch, head cont
 	}
 	if err == nil && n > limit {
 		err = &control.Error{Status: http.StatusRequestEntityTooLarge, Reason: fmt.Sprintf("a message is larger than %d octets", limit)}
+	}
+	if err == nil && !isImportID(head.ID) {
+		err = &control.Error{Status: http.StatusBadRequest, Reason: fmt.Sprintf("the identity %q is not 32 hex digits", head.ID)}
 	}
 	if err != nil {
 		return err
@@ -123,19 +124,21 @@ func (a *Appliance) openFolder(person, folder string) (*store.Mailbox, error) {
 	return account.Open(folder)
 }
 
-// makeFolder makes a folder, subscribed, and opens it. Somebody else may be faster.
-func (a *Appliance) makeFolder(person, folder string) (*store.Mailbox, error) {
+// makeFolder makes a folder and opens it. Somebody else may be faster.
+func (a *Appliance) makeFolder(person string, to control.ImportTarget) (*store.Mailbox, error) {
 	account, err := a.store.Account(person)
 	if err != nil {
 		return nil, err
 	}
-	if err := account.Subscribe(folder, true); err != nil { // first: nobody does it for a folder that is there
+	if !to.Unsubscribed {
+		if err := account.Subscribe(to.Folder, true); err != nil { // first: nobody does it for a folder that is there
+			return nil, err
+		}
+	}
+	if err := account.Create(to.Folder, ""); err != nil && !errors.Is(err, store.ErrMailboxExists) {
 		return nil, err
 	}
-	if err := account.Create(folder, ""); err != nil && !errors.Is(err, store.ErrMailboxExists) {
-		return nil, err
-	}
-	return account.Open(folder)
+	return account.Open(to.Folder)
 }
 
 // importError says for people what is in the way of an import.

@@ -20,9 +20,16 @@ type Importer interface {
 	// above after, as many as it likes. A folder that is not there has none.
 	ImportFolder(ctx context.Context, person, folder string, after uint32) (ImportFolder, error)
 	// Import makes the folder where it is missing, and puts the messages that next returns into it, until io.EOF: all or, after
-	// an error, none. They are durable when it returns nil. A message that turns out to be withdrawn (next's reader fails
-	// with an error for which Withdrawn holds) is left out; any other error of next or its reader ends the batch.
-	Import(ctx context.Context, person, folder string, next func() (ImportMessage, io.Reader, error)) error
+	// an error, none. They are durable when it returns nil. The ID of a message is there once its reader has come to its end.
+	// A message that turns out to be withdrawn (next's reader fails with an error for which Withdrawn holds) is left out; any
+	// other error of next or its reader ends the batch.
+	Import(ctx context.Context, person string, to ImportTarget, next func() (*ImportMessage, io.Reader, error)) error
+}
+
+// ImportTarget is the folder that a batch of messages goes into.
+type ImportTarget struct {
+	Folder       string
+	Unsubscribed bool // if it is to be made, it is not subscribed
 }
 
 // Withdrawn tells whether an error of a reader that Import was given says that the message is to be left out.
@@ -39,7 +46,7 @@ type ImportFolder struct {
 
 // ImportMessage is a message on its way in, without its octets.
 type ImportMessage struct {
-	ID    string    `json:"id"` // 32 hex digits
+	ID    string    `json:"-"` // 32 hex digits; it may be made of the octets, and so comes behind them
 	Flags []string  `json:"flags,omitempty"`
 	Date  time.Time `json:"date,omitzero"` // INTERNALDATE; zero: now
 }
@@ -55,9 +62,10 @@ func (c *Client) ImportFolder(ctx context.Context, person, folder string, after 
 }
 
 // Import makes the folder where it is missing, and puts the messages that fill hands to add into it: all or, after an error, none.
-// They are durable when it returns nil. add reads octets to their end. If they fail, the message is left out, and add returns their
-// error: then fill may go on. fill runs in another goroutine, and has ended when Import returns; its error is Import's.
-func (c *Client) Import(ctx context.Context, person, folder string, fill func(add func(m ImportMessage, octets io.Reader) error) error) error {
+// They are durable when it returns nil. add reads octets to their end, and only then m.ID. If they fail, the message is left out, and
+// add returns their error: then fill may go on. fill runs in another goroutine, and has ended when Import returns; its error is
+// Import's.
+func (c *Client) Import(ctx context.Context, person string, to ImportTarget, fill func(add func(m *ImportMessage, octets io.Reader) error) error) error {
 	path, err := personPath(person)
 	if err != nil {
 		return err
@@ -73,8 +81,8 @@ func (c *Client) Import(ctx context.Context, person, folder string, fill func(ad
 		in.CloseWithError(err)
 		filled <- err
 	}()
-	target := path + "/messages?" + url.Values{"folder": {folder}}.Encode()
-	_, err = send[none](ctx, c, http.MethodPost, target, importType, body)
+	query := url.Values{"folder": {to.Folder}, "unsubscribed": {strconv.FormatBool(to.Unsubscribed)}}
+	_, err = send[none](ctx, c, http.MethodPost, path+"/messages?"+query.Encode(), importType, body)
 	body.CloseWithError(errAnswered) // the answer may have come early
 	wrong := <-filled
 	if wrong != nil && (err == nil || !errors.Is(wrong, errAnswered) && !errors.Is(wrong, io.ErrClosedPipe)) {
@@ -107,7 +115,9 @@ func (s *server) importMessages(r *http.Request) (any, error) {
 	if kind := r.Header.Get("Content-Type"); kind != importType {
 		return nil, &Error{Status: http.StatusUnsupportedMediaType, Reason: "the body must be " + importType}
 	}
-	return nil, s.appliance.Import(r.Context(), name, r.URL.Query().Get("folder"), newFrameReader(r.Body).next)
+	query := r.URL.Query()
+	to := ImportTarget{Folder: query.Get("folder"), Unsubscribed: query.Get("unsubscribed") == "true"}
+	return nil, s.appliance.Import(r.Context(), name, to, newFrameReader(r.Body).next)
 }
 
 // personNamed is the person that the request's path names.

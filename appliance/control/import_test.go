@@ -43,7 +43,7 @@ func (h *household) ImportFolder(_ context.Context, person, folder string, after
 	return told, nil
 }
 
-func (h *household) Import(_ context.Context, person, folder string, next func() (ImportMessage, io.Reader, error)) error {
+func (h *household) Import(_ context.Context, person string, to ImportTarget, next func() (*ImportMessage, io.Reader, error)) error {
 	var batch []importedMessage
 	for {
 		m, octets, err := next()
@@ -53,10 +53,10 @@ func (h *household) Import(_ context.Context, person, folder string, next func()
 		if err != nil {
 			return err
 		}
-		if m.ID == "refuse" {
+		if slices.Contains(m.Flags, "refuse") {
 			return &Error{Status: http.StatusInsufficientStorage, Reason: "the disk is full"}
 		}
-		if m.ID == "skip" {
+		if slices.Contains(m.Flags, "skip") {
 			continue
 		}
 		text, err := io.ReadAll(octets)
@@ -66,14 +66,17 @@ func (h *household) Import(_ context.Context, person, folder string, next func()
 		if err != nil {
 			return err
 		}
-		batch = append(batch, importedMessage{m, string(text)})
+		batch = append(batch, importedMessage{*m, string(text)})
 	}
 	h.imported.mu.Lock()
 	defer h.imported.mu.Unlock()
 	if h.imported.folders == nil {
 		h.imported.folders = make(map[string][]importedMessage)
 	}
-	key := person + " " + folder
+	key := person + " " + to.Folder
+	if to.Unsubscribed {
+		key += " unsubscribed"
+	}
 	h.imported.folders[key] = append(h.imported.folders[key], batch...)
 	return nil
 }
@@ -88,21 +91,21 @@ func TestImport(t *testing.T) {
 		texts := []string{"", "short", "0\n", string(long), "last"}
 		date := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 		broken := errors.New("the disk of the source is broken")
-		err := c.Import(t.Context(), "ann", "A/B & ü?", func(add func(ImportMessage, io.Reader) error) error {
+		err := c.Import(t.Context(), "ann", ImportTarget{Folder: "A/B & ü?"}, func(add func(*ImportMessage, io.Reader) error) error {
 			for i, text := range texts {
-				if err := add(ImportMessage{ID: fmt.Sprint(i), Flags: []string{`\Seen`, "blue"}, Date: date}, strings.NewReader(text)); err != nil {
+				if err := add(&ImportMessage{ID: fmt.Sprint(i), Flags: []string{`\Seen`, "blue"}, Date: date}, strings.NewReader(text)); err != nil {
 					return err
 				}
 				torn := io.MultiReader(strings.NewReader(text), errReader{broken})
-				if err := add(ImportMessage{ID: "torn"}, torn); !errors.Is(err, broken) {
+				if err := add(&ImportMessage{ID: "torn"}, torn); !errors.Is(err, broken) {
 					t.Errorf("a message that cannot be read: %v", err)
 				}
-				if err := add(ImportMessage{ID: "skip"}, strings.NewReader(text)); err != nil { // its reader does not read it
+				if err := add(&ImportMessage{ID: "skip", Flags: []string{"skip"}}, strings.NewReader(text)); err != nil { // its reader does not read it
 					return err
 				}
 			}
 			// A message that is cut short must not pass for a whole one.
-			if err := add(ImportMessage{ID: "short"}, io.MultiReader(strings.NewReader("half"), errReader{io.ErrUnexpectedEOF})); !errors.Is(err, io.ErrUnexpectedEOF) {
+			if err := add(&ImportMessage{ID: "short"}, io.MultiReader(strings.NewReader("half"), errReader{io.ErrUnexpectedEOF})); !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("a message that is cut short: %v", err)
 			}
 			return nil
@@ -136,6 +139,26 @@ func TestImport(t *testing.T) {
 	})
 }
 
+// TestImportIDBehindOctets: what identifies a message may be made of its octets. What a new folder is to be is told.
+func TestImportIDBehindOctets(t *testing.T) {
+	both(t, func(t *testing.T, h *household, c *Client) {
+		err := c.Import(t.Context(), "ann", ImportTarget{Folder: "Old", Unsubscribed: true}, func(add func(*ImportMessage, io.Reader) error) error {
+			m := &ImportMessage{Flags: []string{"blue"}}
+			return add(m, io.MultiReader(strings.NewReader("text"), readerFunc(func([]byte) (int, error) {
+				m.ID = "made"
+				return 0, io.EOF
+			})))
+		})
+		if got := h.imported.folders["ann Old unsubscribed"]; err != nil || len(got) != 1 || got[0].ID != "made" || got[0].text != "text" {
+			t.Errorf("%+v came in, %v", h.imported.folders, err)
+		}
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
 type errReader struct{ err error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.err }
@@ -144,9 +167,9 @@ func (r errReader) Read([]byte) (int, error) { return 0, r.err }
 func TestImportGivenUp(t *testing.T) {
 	both(t, func(t *testing.T, h *household, c *Client) {
 		large := strings.Repeat("x", 3<<20)
-		err := c.Import(t.Context(), "ann", "INBOX", func(add func(ImportMessage, io.Reader) error) error {
-			for _, id := range []string{"1", "refuse", "2", "3"} { // much is sent after the refusal
-				if err := add(ImportMessage{ID: id}, strings.NewReader(large)); err != nil {
+		err := c.Import(t.Context(), "ann", ImportTarget{Folder: "INBOX"}, func(add func(*ImportMessage, io.Reader) error) error {
+			for _, word := range []string{"1", "refuse", "2", "3"} { // much is sent after the refusal
+				if err := add(&ImportMessage{Flags: []string{word}}, strings.NewReader(large)); err != nil {
 					return err
 				}
 			}
@@ -155,8 +178,8 @@ func TestImportGivenUp(t *testing.T) {
 		refused(t, err, http.StatusInsufficientStorage, "", "the disk is full")
 
 		lost := errors.New("the connection to the source is lost")
-		err = c.Import(t.Context(), "ann", "INBOX", func(add func(ImportMessage, io.Reader) error) error {
-			if err := add(ImportMessage{ID: "1"}, strings.NewReader(large)); err != nil {
+		err = c.Import(t.Context(), "ann", ImportTarget{Folder: "INBOX"}, func(add func(*ImportMessage, io.Reader) error) error {
+			if err := add(&ImportMessage{ID: "1"}, strings.NewReader(large)); err != nil {
 				return err
 			}
 			return lost
@@ -165,14 +188,14 @@ func TestImportGivenUp(t *testing.T) {
 			t.Errorf("the source breaks: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		err = c.Import(ctx, "ann", "INBOX", func(add func(ImportMessage, io.Reader) error) error {
+		err = c.Import(ctx, "ann", ImportTarget{Folder: "INBOX"}, func(add func(*ImportMessage, io.Reader) error) error {
 			cancel()
-			return errors.Join(add(ImportMessage{ID: "1"}, strings.NewReader(large)), ctx.Err())
+			return errors.Join(add(&ImportMessage{ID: "1"}, strings.NewReader(large)), ctx.Err())
 		})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("given up: %v", err)
 		}
-		err = c.Import(t.Context(), "nobody", "INBOX", func(func(ImportMessage, io.Reader) error) error { return nil })
+		err = c.Import(t.Context(), "nobody", ImportTarget{Folder: "INBOX"}, func(func(*ImportMessage, io.Reader) error) error { return nil })
 		refused(t, err, http.StatusNotFound, "", "nobody")
 		_, err = c.ImportFolder(t.Context(), "nobody", "INBOX", 0)
 		refused(t, err, http.StatusNotFound, "", "nobody")
@@ -186,17 +209,19 @@ func TestImportFrames(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
 		"":                                    "",
-		`{"id":"a"}` + "\n0\n":                "a:",
-		`{"id":"a"}` + "\n3\nabc2\nde0\n":     "a:abcde",
-		`{"id":"a"}` + "\n3\nabc-\n":          "a withdrawn",
-		`{"id":"a"}` + "\n3\nabc":             "a: error",
-		`{"id":"a"}` + "\n4\nabc":             "a: error",
-		`{"id":"a"}` + "\n":                   "a: error",
-		`{"id":"a"}`:                          "error",
-		"no JSON\n0\n":                        "error",
-		`{"id":"a"}` + "\n-1\n":               "a: error",
-		`{"id":"a"}` + "\n03\nabc0\n":         "a: error",
-		`{"id":"a"}` + "\n99999999\nabc0\n":   "a: error",
+		"{}\n= a\n":                           "a:",
+		"{}\n3\nabc2\nde= a\n{}\n= b\n":       "a:abcde b:",
+		"{}\n3\nabc-\n":                       "withdrawn",
+		"{}\n3\nabc":                          "error",
+		"{}\n4\nabc":                          "error",
+		"{}\n":                                "error",
+		"{}\n= a":                             "error",
+		"{}":                                  "error",
+		"no JSON\n= a\n":                      "error",
+		"{}\n-1\n":                            "error",
+		"{}\n0\n= a\n":                        "error",
+		"{}\n03\nabc= a\n":                    "error",
+		"{}\n99999999\nabc= a\n":              "error",
 		strings.Repeat(" ", maxHead+1) + "\n": "error",
 	} {
 		f := newFrameReader(strings.NewReader(body))
@@ -212,11 +237,11 @@ func TestImportFrames(t *testing.T) {
 			}
 			text, err := io.ReadAll(octets)
 			if Withdrawn(err) {
-				got = append(got, m.ID+" withdrawn")
+				got = append(got, "withdrawn")
 				continue
 			}
 			if err != nil {
-				got = append(got, m.ID+": error")
+				got = append(got, "error")
 				break
 			}
 			got = append(got, m.ID+":"+string(text))
@@ -229,8 +254,8 @@ func TestImportFrames(t *testing.T) {
 
 // FuzzImportFrames: whatever a peer sends, no reading fails in another way than with an error, and what is written is read back.
 func FuzzImportFrames(f *testing.F) {
-	f.Add([]byte(`{"id":"a"}`+"\n3\nabc2\nde0\n"), "text", 2)
-	f.Add([]byte(`{"id":"a"}`+"\n3\nabc-\n"), "", 0)
+	f.Add([]byte("{}\n3\nabc2\nde= a\n"), "text", 2)
+	f.Add([]byte("{}\n3\nabc-\n"), "", 0)
 	f.Fuzz(func(t *testing.T, body []byte, text string, failAt int) {
 		r := newFrameReader(bytes.NewReader(body))
 		for {
@@ -249,29 +274,29 @@ func FuzzImportFrames(f *testing.F) {
 		w := newFrameWriter(&b)
 		lost := errors.New("lost")
 		if failAt >= 0 && failAt < len(text) {
-			if err := w.add(ImportMessage{ID: "lost"}, io.MultiReader(strings.NewReader(text[:failAt]), errReader{lost})); err != lost {
+			if err := w.add(&ImportMessage{Flags: []string{"lost"}}, io.MultiReader(strings.NewReader(text[:failAt]), errReader{lost})); err != lost {
 				t.Fatal(err)
 			}
 		}
-		if err := w.add(ImportMessage{ID: text}, strings.NewReader(text)); err != nil {
-			return // too long a head
+		if err := w.add(&ImportMessage{ID: text}, strings.NewReader(text)); err != nil {
+			return // it cannot be an ID
 		}
 		if err := w.flush(); err != nil {
 			t.Fatal(err)
 		}
 		r = newFrameReader(&b)
 		m, octets, err := r.next()
-		if err == nil && m.ID == "lost" && text != "lost" {
+		if err == nil && m.Flags != nil {
 			if _, err := io.ReadAll(octets); !Withdrawn(err) {
 				t.Fatal(err)
 			}
-			_, octets, err = r.next()
+			m, octets, err = r.next()
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := io.ReadAll(octets); (err != nil || string(got) != text) && text != "lost" {
-			t.Fatalf("%q was read as %q, %v", text, got, err)
+		if got, err := io.ReadAll(octets); err != nil || string(got) != text || m.ID != text {
+			t.Fatalf("%q was read as %q, %q, %v", text, got, m.ID, err)
 		}
 	})
 }

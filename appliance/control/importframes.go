@@ -8,20 +8,21 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // A batch of messages on its way, the body of POST .../messages. Each message is a line of JSON, an ImportMessage, and its octets in
 // pieces, each with its length in decimal on a line before it:
 //
-//	{"id":"...","flags":["\\Seen"],"date":"2026-01-31T12:00:00Z"}
+//	{"flags":["\\Seen"],"date":"2026-01-31T12:00:00Z"}
 //	1200
-//	<1200 octets>0
+//	<1200 octets>= 0123456789abcdef0123456789abcdef
 //
-// A piece of length 0 ends the message; "-" in place of a length withdraws it, because the rest could not be read.
+// "=" and the message's ID, in place of a length, end the message; "-" withdraws it, because the rest could not be read.
 
 const (
 	importType = "application/vnd.letterbox.messages"
-	maxHead    = 64 << 10 // octets of a line of JSON
+	maxHead    = 64 << 10 // octets of a line
 	maxPiece   = 32 << 10 // octets of a piece
 )
 
@@ -40,7 +41,7 @@ func newFrameWriter(w io.Writer) *frameWriter {
 
 // add writes a message to its end. If octets fail, the message is withdrawn and the error returned as it is; any other error is the
 // writer's, and ends the batch.
-func (f *frameWriter) add(m ImportMessage, octets io.Reader) error {
+func (f *frameWriter) add(m *ImportMessage, octets io.Reader) error {
 	head, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("write the head of a message: %w", err)
@@ -60,13 +61,21 @@ func (f *frameWriter) add(m ImportMessage, octets io.Reader) error {
 		switch err {
 		case nil:
 		case io.EOF:
-			_, err := f.w.WriteString("0\n")
-			return err
+			return f.end(m.ID)
 		default:
 			f.w.WriteString("-\n") // an error stays with f.w
 			return err
 		}
 	}
+}
+
+// end ends a message.
+func (f *frameWriter) end(id string) error {
+	if len(id) >= maxHead-len("= \n") || strings.Contains(id, "\n") {
+		return fmt.Errorf("%.40q cannot be the identity of a message", id)
+	}
+	_, err := f.w.WriteString("= " + id + "\n")
+	return err
 }
 
 // fillFrom reads until b is full or r has an error, which is r's own: that of a message cut short is no end.
@@ -91,38 +100,40 @@ func newFrameReader(r io.Reader) *frameReader {
 	return &frameReader{r: bufio.NewReaderSize(r, maxHead)}
 }
 
-// next returns the next message, io.EOF behind the last. Its octets are good until the next call; errWithdrawn comes in place of
-// their end if there is none.
-func (f *frameReader) next() (m ImportMessage, octets io.Reader, err error) {
+// next returns the next message, io.EOF behind the last. Its octets are good until the next call, and its ID is there when they have
+// ended; errWithdrawn comes in place of their end if there is none.
+func (f *frameReader) next() (m *ImportMessage, octets io.Reader, err error) {
 	if f.open != nil { // not read to its end
 		if _, err := io.Copy(io.Discard, f.open); err != nil && !errors.Is(err, errWithdrawn) {
-			return m, nil, err
+			return nil, nil, err
 		}
 	}
 	line, err := f.r.ReadSlice('\n')
 	if err == io.EOF && len(line) == 0 {
-		return m, nil, io.EOF
+		return nil, nil, io.EOF
 	}
+	m = new(ImportMessage)
 	if err == nil {
-		err = json.Unmarshal(line, &m)
+		err = json.Unmarshal(line, m)
 	}
 	if err != nil {
-		return m, nil, badFrame("the head of a message", err)
+		return nil, nil, badFrame("the head of a message", err)
 	}
-	f.open = &pieces{f: f}
+	f.open = &pieces{f: f, m: m}
 	return m, f.open, nil
 }
 
 // pieces are the octets of one message.
 type pieces struct {
 	f    *frameReader
+	m    *ImportMessage
 	left int // of the piece at hand
 	err  error
 }
 
 func (p *pieces) Read(b []byte) (int, error) {
 	if p.err == nil && p.left == 0 {
-		p.left, p.err = p.f.piece()
+		p.left, p.err = p.f.piece(p.m)
 	}
 	if p.err != nil {
 		if p.err == io.EOF || p.err == errWithdrawn {
@@ -137,24 +148,25 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, p.err
 }
 
-// piece reads the line before a piece: its length, or that there is none.
-func (f *frameReader) piece() (int, error) {
+// piece reads the line before a piece of m: its length, or that there is none.
+func (f *frameReader) piece(m *ImportMessage) (int, error) {
 	line, err := f.r.ReadSlice('\n')
 	if err != nil {
 		return 0, badFrame("the length of a piece", err)
 	}
-	switch text := string(line[:len(line)-1]); text {
-	case "0":
+	text := string(line[:len(line)-1])
+	if id, ends := strings.CutPrefix(text, "= "); ends {
+		m.ID = id
 		return 0, io.EOF
-	case "-":
-		return 0, errWithdrawn
-	default:
-		n, err := strconv.ParseUint(text, 10, 31)
-		if err != nil || n > maxPiece || text[0] == '0' {
-			return 0, badFrame("the length of a piece", strconv.ErrRange)
-		}
-		return int(n), nil
 	}
+	if text == "-" {
+		return 0, errWithdrawn
+	}
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil || n > maxPiece || text[0] == '0' {
+		return 0, badFrame("the length of a piece", strconv.ErrRange)
+	}
+	return int(n), nil
 }
 
 // badFrame says what of a body cannot be read. A body that ends there ends too early.

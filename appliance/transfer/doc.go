@@ -12,12 +12,17 @@
 //
 // # What was imported already
 //
-// Every message that is imported gets an identity (ID), which stays with it as its EMAILID. It is made of what the source gives: of the
-// octets of the message in wire form, or of where an IMAP server keeps it. So the mailbox itself tells which messages an earlier
-// import brought; no file keeps count beside it.
+// Every message that is imported gets an identity (ID), which stays with it as its EMAILID. So the mailbox itself tells which messages
+// an earlier import brought; no file keeps count beside it. The first half of an identity is made of the octets of the message in
+// wire form. The second is made of all its octets as well, or, where it comes from an IMAP server, of where it lies there: what came
+// from there before is not read again. A message of which only the octets are the same as of one that is here (because the server
+// numbered a folder anew, or an mbox file brought it) does not come again either, but that is known only when it has been read.
 //
 // A message that comes several times in one folder of the source comes as often. Its second and third copy have identities of their
-// own, made of the first's.
+// own.
+//
+// What is here already stays as it is: flags that were changed at the source since do not come along, because it is here that the
+// mail lives now.
 //
 // It is the same folder that counts. A message that somebody has deleted since, or put into another folder, comes again when the
 // import is run again; one that lies in two folders of the source lies in two folders here, with one EMAILID.
@@ -26,6 +31,6 @@
 // # The parts
 //
 // A Source (source.go) shows folders and messages: mbox.go and mboxreader.go, maildir.go, eml.go. Import (import.go) compares them with
-// what a Destination has, and hands over what is missing, a batch at a time. A Progress (progress.go) shows how far it is, a Report
+// what a Destination has (known.go), and hands over what is missing, a batch at a time. A Progress (progress.go) shows how far it is, a Report
 // (report.go) says how it went.
 package transfer

@@ -17,16 +17,17 @@ type Destination interface {
 	// brought.
 	Look(ctx context.Context, folder string, known func(ID)) (Place, error)
 	// Append makes the folder where it is missing, and puts the messages that fill hands to add into it: all or, after an error,
-	// none. They are durable when it returns nil. add reads octets to their end; where those fail, that message is left out
-	// and add returns their error. fill has ended when Append returns; its error is Append's.
-	Append(ctx context.Context, folder string, fill func(add func(m Message, octets io.Reader) error) error) error
+	// none. They are durable when it returns nil. add reads octets to their end, and only then m.ID; where they fail, that
+	// message is left out and add returns their error. fill has ended when Append returns; its error is Append's.
+	Append(ctx context.Context, to Place, fill func(add func(m *Message, octets io.Reader) error) error) error
 }
 
 // A Place is what there is to know of a folder of a Destination.
 type Place struct {
-	Name       string // as it is called there, or would be
-	Exists     bool
-	MaxMessage int64 // octets of the largest message that is taken
+	Name         string // as it is called there, or would be
+	Exists       bool
+	MaxMessage   int64 // octets of the largest message that is taken
+	Unsubscribed bool  // if it is made, it is not subscribed; for Append
 }
 
 // What goes into one batch.
@@ -81,7 +82,7 @@ func (r *run) leave(folder, message string, why error) {
 		r.report.Left = append(r.report.Left, l)
 		return
 	}
-	r.progress.say("left out: " + l.String())
+	r.progress.Say("left out: " + l.String())
 }
 
 // A folderRun is a folder under way.
@@ -96,16 +97,24 @@ type folderRun struct {
 }
 
 func (r *run) folder(ctx context.Context, f Folder) error {
-	if f.Fault != nil {
+	var passed *passedOver
+	if errors.As(f.Fault, &passed) {
+		r.report.PassedOver = append(r.report.PassedOver, Left{Folder: f.Name, Why: passed.why})
+		f.Messages = max(f.Messages, 0)
+	} else if f.Fault != nil {
 		r.leave(f.Name, "", f.Fault)
+	}
+	if f.Fault != nil {
 		r.progress.skip(f.Size, max(f.Messages, 0))
 		return nil
 	}
-	fr := &folderRun{run: r, from: f, known: known{seen: make(map[ID]bool)}}
+	fr := &folderRun{run: r, from: f}
 	var err error
-	if fr.place, err = r.dst.Look(ctx, maildir.CleanName(f.Name), func(id ID) { fr.known.seen[id] = false }); err != nil {
+	if fr.place, err = r.dst.Look(ctx, maildir.CleanName(cmp.Or(f.To, f.Name)), fr.known.add); err != nil {
 		return err
 	}
+	fr.place.Unsubscribed = f.Unsubscribed
+	fr.known.ready()
 	r.progress.folder(fr.place.Name)
 	r.report.Folders = append(r.report.Folders, FolderReport{From: f.Name, To: fr.place.Name, Made: !fr.place.Exists})
 	fr.told = &r.report.Folders[len(r.report.Folders)-1]
@@ -134,7 +143,7 @@ func (f *folderRun) message(ctx context.Context, m Message) error {
 	case m.Fault != nil:
 		f.leave(f.from.Name, m.Name, m.Fault)
 	case m.Size > f.place.MaxMessage:
-		f.leave(f.from.Name, m.Name, fmt.Errorf("it has %s, and the largest message that is taken has %s", Octets(m.Size), Octets(f.place.MaxMessage)))
+		f.leave(f.from.Name, m.Name, f.tooLarge(m.Size))
 	default:
 		id, known := f.known.next(m.ID)
 		if !known {
@@ -162,6 +171,7 @@ func (f *folderRun) flush(ctx context.Context) error {
 	if err := f.send(ctx, f); err != nil {
 		return err
 	}
+	f.progress.flowed()
 	f.place.Exists = true
 	f.batch, f.octets = f.batch[:0], 0
 	return nil
@@ -170,13 +180,13 @@ func (f *folderRun) flush(ctx context.Context) error {
 // sendBatch hands a batch to the Destination.
 func sendBatch(ctx context.Context, f *folderRun) error {
 	faults := make(map[int]error)
-	err := f.dst.Append(ctx, f.place.Name, func(add func(Message, io.Reader) error) error {
+	err := f.dst.Append(ctx, f.place, func(add func(*Message, io.Reader) error) error {
 		if len(f.batch) == 0 {
 			return nil
 		}
 		return f.src.Fetch(ctx, f.from, f.batch, func(i int, octets io.Reader) error {
-			watched := &watchedReader{ctx: ctx, r: octets}
-			err := add(f.batch[i], watched)
+			watched := &watchedReader{ctx: ctx, r: f.examined(&f.batch[i], octets)}
+			err := add(&f.batch[i], watched)
 			if watched.err != nil && isUnreadable(watched.err) {
 				faults[i] = watched.err
 				return nil
@@ -192,7 +202,9 @@ func sendBatch(ctx context.Context, f *folderRun) error {
 	}
 	for i := range f.batch {
 		m := &f.batch[i]
-		if fault := cmp.Or(err, faults[i]); fault != nil {
+		if fault := cmp.Or(err, faults[i]); errors.Is(fault, errKnown) {
+			f.told.Known++
+		} else if fault != nil {
 			f.leave(f.from.Name, m.Name, fault)
 		} else {
 			f.told.Added++
@@ -203,9 +215,50 @@ func sendBatch(ctx context.Context, f *folderRun) error {
 	return nil
 }
 
+// errKnown ends the octets of a message when they turn out to be those of one that is there already.
+var errKnown = errors.New("it is here already")
+
+// examined reads a message of the batch, and completes what is told of it: its ID and its size, which the source may not know right.
+func (f *folderRun) examined(m *Message, octets io.Reader) io.Reader {
+	if m.ID.unread() {
+		octets = identified(octets, func(read ID) error {
+			if f.known.hasOctets(read) {
+				return &Unreadable{errKnown}
+			}
+			m.ID = m.ID.withOctets(read)
+			return nil
+		})
+	}
+	m.Size = 0
+	return &measuredReader{f: f, m: m, r: octets}
+}
+
+// measuredReader measures a message on its way, and shows that it is coming.
+type measuredReader struct {
+	f *folderRun
+	m *Message
+	r io.Reader
+}
+
+func (r *measuredReader) Read(b []byte) (int, error) {
+	n, err := r.r.Read(b)
+	r.f.progress.flow(int64(n))
+	if r.m.Size += int64(n); r.m.Size > r.f.place.MaxMessage {
+		return 0, &Unreadable{r.f.tooLarge(r.m.Size)}
+	}
+	return n, err
+}
+
+func (f *folderRun) tooLarge(octets int64) error {
+	return fmt.Errorf("it has %s, and the largest message that is taken has %s", Octets(octets), Octets(f.place.MaxMessage))
+}
+
 // pretendBatch counts a batch.
 func pretendBatch(_ context.Context, f *folderRun) error {
 	for i := range f.batch {
+		if f.batch[i].ID.unread() && f.told.Unsure < f.known.left {
+			f.told.Unsure++
+		}
 		f.told.Added++
 		f.told.Octets += f.batch[i].Size
 		f.progress.pass(f.batch[i].Share)
@@ -229,31 +282,6 @@ func (w *watchedReader) Read(b []byte) (int, error) {
 		w.err = err
 	}
 	return n, err
-}
-
-// known are the identities of the messages that a folder has.
-type known struct {
-	seen   map[ID]bool   // whether the source has shown the message in this run
-	copies map[ID]uint32 // of messages that came more than once: how often they came
-}
-
-// next returns the identity of a message that the source shows, and whether the folder has it already. From now on it has.
-func (k *known) next(id ID) (_ ID, has bool) {
-	for n := k.copies[id]; ; n++ {
-		this := id.copyOf(n)
-		seen, has := k.seen[this]
-		if seen {
-			continue
-		}
-		k.seen[this] = true
-		if n > 0 {
-			if k.copies == nil {
-				k.copies = make(map[ID]uint32)
-			}
-			k.copies[id] = n + 1
-		}
-		return this, has
-	}
 }
 
 // systemFlags are the flags with a backslash that can be kept (RFC 9051, 2.3.2).

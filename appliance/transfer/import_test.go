@@ -16,6 +16,7 @@ import (
 // keeper is a Destination in memory.
 type keeper struct {
 	folders map[string][]kept
+	hidden  []string // folders made without a subscription
 	max     int64
 	batches int
 	fail    func() error // before a batch is taken
@@ -38,13 +39,13 @@ func (k *keeper) Look(_ context.Context, folder string, known func(ID)) (Place, 
 	return Place{Name: folder, Exists: ok, MaxMessage: k.max}, nil
 }
 
-func (k *keeper) Append(_ context.Context, folder string, fill func(add func(Message, io.Reader) error) error) error {
+func (k *keeper) Append(_ context.Context, to Place, fill func(add func(*Message, io.Reader) error) error) error {
 	k.batches++
 	var batch []kept
-	err := fill(func(m Message, octets io.Reader) error {
+	err := fill(func(m *Message, octets io.Reader) error {
 		text, err := io.ReadAll(octets)
 		if err == nil {
-			batch = append(batch, kept{m, string(text)})
+			batch = append(batch, kept{*m, string(text)})
 		}
 		return err
 	})
@@ -52,7 +53,10 @@ func (k *keeper) Append(_ context.Context, folder string, fill func(add func(Mes
 		err = k.fail()
 	}
 	if err == nil {
-		k.folders[folder] = append(k.folders[folder], batch...)
+		if _, there := k.folders[to.Name]; !there && to.Unsubscribed {
+			k.hidden = append(k.hidden, to.Name)
+		}
+		k.folders[to.Name] = append(k.folders[to.Name], batch...)
 	}
 	return err
 }
@@ -109,12 +113,21 @@ func (l list) Fetch(_ context.Context, f Folder, msgs []Message, take func(int, 
 	return nil
 }
 
+// idOf is made of the octets of a message.
+func idOf(text string) ID {
+	id, _, err := contentID(context.Background(), strings.NewReader(text), make([]byte, 100))
+	if err != nil {
+		panic(err)
+	}
+	return id
+}
+
 // letters are n messages with their numbers from first on.
 func letters(first, n int) []listMessage {
 	var all []listMessage
 	for i := first; i < first+n; i++ {
 		text := fmt.Sprintf("Subject: %d\r\n\r\n", i)
-		all = append(all, listMessage{Message{Name: fmt.Sprint("message ", i), ID: MakeID(text), Size: int64(len(text)), Share: int64(len(text))},
+		all = append(all, listMessage{Message{Name: fmt.Sprint("message ", i), ID: idOf(text), Size: int64(len(text)), Share: int64(len(text))},
 			func() io.Reader { return strings.NewReader(text) }})
 	}
 	return all
@@ -158,7 +171,7 @@ func TestImportTwice(t *testing.T) {
 		t.Errorf("the second time %+v", r)
 	}
 	// One copy went away, and a new message came.
-	k.folders["INBOX"] = slices.DeleteFunc(k.folders["INBOX"], func(m kept) bool { return m.ID == MakeID("Subject: 3\r\n\r\n").copyOf(1) })
+	k.folders["INBOX"] = slices.DeleteFunc(k.folders["INBOX"], func(m kept) bool { return m.ID == idOf("Subject: 3\r\n\r\n").copyOf(1) })
 	src[0].messages = append(src[0].messages, letters(1000, 1)...)
 	r = bringAll(t, src, k)
 	if added, _ := r.Added(); added != 2 || len(k.folders["INBOX"]) != 254 {
@@ -251,32 +264,37 @@ func TestLeftOut(t *testing.T) {
 	all[2].octets = func() io.Reader {
 		return io.MultiReader(strings.NewReader("Subject"), iotest.ErrReader(&Unreadable{errors.New("input/output error")}))
 	}
+	all[5].octets = func() io.Reader { return strings.NewReader(strings.Repeat("x", 1001)) } // more than it was said to have
 	all[3].Message = Message{Name: "message \x1b[31m3", Fault: errors.New("permission denied")}
 	all[4].Fault = errThrownAway
 	src := list{
 		{Folder: Folder{Name: "INBOX"}, messages: all, err: &Unreadable{errors.New("bad sector")}},
 		{Folder: Folder{Name: "Secret", Fault: errors.New("permission denied")}},
+		{Folder: Folder{Name: "All", Fault: &passedOver{"it shows what is elsewhere"}}},
 		{Folder: Folder{Name: "Broken"}, err: &Unreadable{errors.New("bad sector")}},
 		{Folder: Folder{Name: "Last"}, messages: letters(10, 1)},
 	}
 	r := bringAll(t, src, k)
 	var b strings.Builder
 	r.WriteTo(&b)
-	want := `INBOX: 2 messages, 28 octets; 1 passed over, because deleted there and only not cleared away
+	want := `INBOX: 1 message, 14 octets; 1 passed over, because deleted there and only not cleared away
 Broken (new): 0 messages, 0 octets
 Last (new): 1 message, 15 octets
-left out (6):
+passed over:
+  All: it shows what is elsewhere
+left out (7):
   INBOX, message 1: it has 1.0 KB, and the largest message that is taken has 1.0 KB
   INBOX, message ?[31m3: permission denied
   INBOX: the rest of it cannot be read: bad sector
   INBOX, message 2: input/output error
+  INBOX, message 5: it has 1.0 KB, and the largest message that is taken has 1.0 KB
   Secret: permission denied
   Broken: the rest of it cannot be read: bad sector
 `
 	if b.String() != want {
 		t.Errorf("the report is\n%s\nnot\n%s", b.String(), want)
 	}
-	if _, made := k.folders["Broken"]; made || len(k.folders["INBOX"]) != 2 || len(k.folders["Last"]) != 1 {
+	if _, made := k.folders["Broken"]; made || len(k.folders["INBOX"]) != 1 || len(k.folders["Last"]) != 1 {
 		t.Errorf("the folders are %v", k.folders)
 	}
 }
@@ -307,7 +325,7 @@ func TestProgress(t *testing.T) {
 		c.t = c.t.Add(100 * time.Millisecond)
 		p.pass(20_000)
 	}
-	p.say("left out: x")
+	p.Say("left out: x")
 	p.end()
 	want := "INBOX: 300 of 5,000 messages, 6.0 MB of 100 MB (6 %), 200 KB/s, 8 minutes left\n" +
 		"INBOX: 600 of 5,000 messages, 12 MB of 100 MB (12 %), 200 KB/s, 8 minutes left\n" +

@@ -19,6 +19,7 @@ type Progress struct {
 	width int           // of the longest drawing that is still to be seen, 0 on a console that keeps all
 
 	done, total           int64 // octets; total Unknown
+	flowing               int64 // octets of messages that are not done with
 	messages, allMessages int64 // allMessages Unknown
 	name                  string
 
@@ -79,10 +80,25 @@ func (p *Progress) folder(name string) {
 	p.name = string(letters)
 }
 
-// pass notes that a message is done with, and draws if it is time.
+// pass notes that a message is done with.
 func (p *Progress) pass(octets int64) {
 	p.done += octets
+	p.flowing = max(0, p.flowing-octets)
 	p.messages++
+	p.tick()
+}
+
+// flow notes that octets of a message are there that is not done with.
+func (p *Progress) flow(octets int64) {
+	p.flowing += octets
+	p.tick()
+}
+
+// flowed notes that all messages of which octets were there are done with.
+func (p *Progress) flowed() { p.flowing = 0 }
+
+// tick draws if it is time.
+func (p *Progress) tick() {
 	now := p.now()
 	p.measure(now)
 	if now.Sub(p.drawn) >= p.every {
@@ -110,10 +126,10 @@ func (p *Progress) measure(now time.Time) {
 	if p.measured.Equal(p.began) {
 		weight = 1
 	}
-	for i, v := range [2]int64{p.done, p.messages} {
+	for i, v := range [2]int64{p.done + p.flowing, p.messages} {
 		p.speed[i] += weight * (float64(v-p.mark[i])/dt.Seconds() - p.speed[i])
 	}
-	p.measured, p.mark = now, [2]int64{p.done, p.messages}
+	p.measured, p.mark = now, [2]int64{p.done + p.flowing, p.messages}
 }
 
 func (p *Progress) draw(now time.Time) {
@@ -131,13 +147,14 @@ func (p *Progress) draw(now time.Time) {
 // line is what is drawn.
 func (p *Progress) line() string {
 	var b strings.Builder
+	done := p.done + p.flowing
 	b.WriteString(p.name + ": " + count(p.messages))
 	if p.allMessages >= 0 {
 		b.WriteString(" of " + count(p.allMessages))
 	}
-	b.WriteString(" messages, " + Octets(p.done))
+	b.WriteString(" messages, " + Octets(done))
 	if p.total > 0 {
-		fmt.Fprintf(&b, " of %s (%d %%)", Octets(p.total), min(100, 100*p.done/p.total))
+		fmt.Fprintf(&b, " of %s (%d %%)", Octets(p.total), min(100, 100*done/p.total))
 	}
 	fmt.Fprintf(&b, ", %s/s", Octets(int64(p.speed[0])))
 	if left, ok := p.left(); ok {
@@ -151,7 +168,7 @@ func (p *Progress) left() (string, bool) {
 	var seconds float64
 	switch {
 	case p.total > 0 && p.speed[0] > 0:
-		seconds = float64(max(0, p.total-p.done)) / p.speed[0]
+		seconds = float64(max(0, p.total-p.done-p.flowing)) / p.speed[0]
 	case p.total < 0 && p.allMessages > 0 && p.speed[1] > 0:
 		seconds = float64(max(0, p.allMessages-p.messages)) / p.speed[1]
 	default:
@@ -178,10 +195,10 @@ func span(seconds float64) string {
 	return ""
 }
 
-// say writes a line that stays.
-func (p *Progress) say(line string) {
+// Say writes a line that stays. It may be called by the Source at work.
+func (p *Progress) Say(line string) {
 	p.clear()
-	fmt.Fprintln(p.w, line)
+	fmt.Fprintln(p.w, plain(line))
 }
 
 // end takes away what was drawn on a terminal.

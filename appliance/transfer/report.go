@@ -10,9 +10,10 @@ import (
 
 // A Report says how a transfer went.
 type Report struct {
-	Folders []FolderReport
-	LeftOut int64  // what was left out, messages and whole folders
-	Left    []Left // the first of it
+	Folders    []FolderReport
+	PassedOver []Left // folders that nobody wants by default, or did not want
+	LeftOut    int64  // what was left out, messages and whole folders
+	Left       []Left // the first of it
 }
 
 // A FolderReport says how it went with one folder.
@@ -21,6 +22,7 @@ type FolderReport struct {
 	Made       bool   // it was not here before
 	Added      int64  // messages
 	Octets     int64  // of those
+	Unsure     int64  // of Added in a plan, which may turn out to be here already when their octets are read
 	Known      int64  // messages that were here already
 	ThrownAway int64  // messages that were deleted at the source, and only not cleared away there
 	Others     int64  // files that are no messages
@@ -74,6 +76,12 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 	for i := range r.Folders {
 		b.WriteString(r.Folders[i].String() + "\n")
 	}
+	if len(r.PassedOver) > 0 {
+		b.WriteString("passed over:\n")
+		for _, l := range r.PassedOver {
+			b.WriteString("  " + l.String() + "\n")
+		}
+	}
 	if r.LeftOut > 0 {
 		fmt.Fprintf(&b, "left out (%s):\n", count(r.LeftOut))
 		for _, l := range r.Left {
@@ -102,6 +110,9 @@ func (f *FolderReport) String() string {
 		b.WriteString(" (" + strings.Join(about, ", ") + ")")
 	}
 	fmt.Fprintf(&b, ": %s, %s", Messages(f.Added), Octets(f.Octets))
+	if f.Unsure > 0 {
+		fmt.Fprintf(&b, "; %s of them may be here already, which only reading them can tell", count(f.Unsure))
+	}
 	if f.Known > 0 {
 		fmt.Fprintf(&b, "; %s here already", count(f.Known))
 	}

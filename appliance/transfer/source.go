@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"time"
 
@@ -31,11 +32,13 @@ type Source interface {
 
 // A Folder is a folder of a Source.
 type Folder struct {
-	Name     string // as the source calls it, UTF-8, levels separated by "/"
-	Messages int64  // how many there are; Unknown
-	Size     int64  // what the Share of all of them adds up to, in octets; Unknown
-	Fault    error  // why it cannot be read, nil if it can
-	Key      any    // the Source's own
+	Name         string // as the source calls it, UTF-8
+	To           string // what it is to be called here, as far as that is possible, levels separated by "/"; "": Name
+	Unsubscribed bool   // it is not to be shown: a folder made for it is not subscribed
+	Messages     int64  // how many there are; Unknown
+	Size         int64  // what the Share of all of them adds up to, in octets; Unknown
+	Fault        error  // why it is left out, nil if it is not
+	Key          any    // the Source's own
 }
 
 // Unknown is a number that a Source cannot tell beforehand.
@@ -53,8 +56,12 @@ type Message struct {
 	Key   any       // the Source's own
 }
 
-// An ID is what tells a message from every other one in a folder of a Source, and is the same whenever the Source is looked at.
+// An ID tells a message from every other one in a folder of a Source, and is the same whenever the Source is looked at. Its first half
+// tells what is in the message: it is made of the octets, and zero as long as nobody has read them (placeID). Its second half
+// tells which one it is among those with the same octets.
 type ID [16]byte
+
+const idHalf = len(ID{}) / 2
 
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
@@ -68,8 +75,8 @@ func ParseID(text string) (ID, error) {
 	return id, err
 }
 
-// MakeID makes the ID of a message that a source tells from others by what stands in parts.
-func MakeID(parts ...string) ID {
+// placeID makes the ID of a message that a source tells from others by where it lies, which stands in parts.
+func placeID(parts ...string) ID {
 	h := sha256.New()
 	var length [8]byte
 	for _, p := range parts {
@@ -77,7 +84,18 @@ func MakeID(parts ...string) ID {
 		h.Write(length[:])
 		io.WriteString(h, p)
 	}
-	return ID(h.Sum(nil)[:len(ID{})])
+	var id ID
+	copy(id[idHalf:], h.Sum(nil))
+	return id
+}
+
+// unread reports whether the octets of the message still have to be read for its ID to be whole.
+func (id ID) unread() bool { return [idHalf]byte(id[:idHalf]) == [idHalf]byte{} }
+
+// withOctets is the ID when the octets have been read, of which other was made.
+func (id ID) withOctets(other ID) ID {
+	copy(id[:idHalf], other[:])
+	return id
 }
 
 // copyOf is the ID of the same message where it comes once more, for the n-th time after the first.
@@ -85,7 +103,7 @@ func (id ID) copyOf(n uint32) ID {
 	if n == 0 {
 		return id
 	}
-	return MakeID("copy", string(id[:]), fmt.Sprint(n))
+	return placeID("copy", string(id[:]), fmt.Sprint(n)).withOctets(id)
 }
 
 // contentID makes the ID of a message, and tells its size, of its octets in wire form.
@@ -101,22 +119,39 @@ type readerOnly struct{ io.Reader }
 // verified reads the octets of a message whose ID is made of them. When they turn out to be others than those that id was made
 // of, its end is an error.
 func verified(octets io.Reader, id ID) io.Reader {
+	return identified(octets, func(read ID) error {
+		if read != id {
+			return &Unreadable{errChanged}
+		}
+		return nil
+	})
+}
+
+// identified reads octets in wire form, and tells the ID that is made of them at their end. Its error stands in place of the end.
+func identified(octets io.Reader, end func(ID) error) io.Reader {
 	h := sha256.New()
-	return &verifier{r: io.TeeReader(message.NewWireStream(octets), h), sum: func() ID { return ID(h.Sum(nil)[:len(ID{})]) }, want: id}
+	return &identifier{r: io.TeeReader(message.NewWireStream(octets), h), h: h, end: end}
 }
 
-type verifier struct {
-	r    io.Reader
-	sum  func() ID
-	want ID
+type identifier struct {
+	r   io.Reader
+	h   hash.Hash
+	end func(ID) error
+	err error // in place of the end
 }
 
-func (v *verifier) Read(b []byte) (int, error) {
-	n, err := v.r.Read(b)
-	if err == io.EOF && v.sum() != v.want {
-		err = &Unreadable{errChanged}
+func (i *identifier) Read(b []byte) (int, error) {
+	if i.err != nil {
+		return 0, i.err
 	}
-	return n, err
+	n, err := i.r.Read(b)
+	if err != io.EOF {
+		return n, err
+	}
+	if i.err = i.end(ID(i.h.Sum(nil)[:len(ID{})])); i.err == nil {
+		i.err = io.EOF
+	}
+	return n, i.err
 }
 
 var errChanged = errors.New("somebody changed it while it was read")
@@ -132,6 +167,12 @@ func isUnreadable(err error) bool {
 	var u *Unreadable
 	return errors.As(err, &u)
 }
+
+// A passedOver is the Fault of a folder that nobody wants by default, or that somebody did not want. It is named, and nothing is
+// missing because of it.
+type passedOver struct{ why string }
+
+func (p *passedOver) Error() string { return p.why }
 
 // errThrownAway is the Fault of a message that was deleted at the source and is only not cleared away there. Nobody misses it: it is
 // counted and not named.

@@ -116,10 +116,27 @@ func (p personalMail) Look(ctx context.Context, folder string, known func(transf
 	}
 }
 
-func (p personalMail) Append(ctx context.Context, folder string, fill func(add func(transfer.Message, io.Reader) error) error) error {
-	return p.client.Import(ctx, p.person, folder, func(add func(control.ImportMessage, io.Reader) error) error {
-		return fill(func(m transfer.Message, octets io.Reader) error {
-			return add(control.ImportMessage{ID: m.ID.String(), Flags: m.Flags, Date: m.Date}, octets)
+func (p personalMail) Append(ctx context.Context, to transfer.Place, fill func(add func(*transfer.Message, io.Reader) error) error) error {
+	target := control.ImportTarget{Folder: to.Name, Unsubscribed: to.Unsubscribed}
+	return p.client.Import(ctx, p.person, target, func(add func(*control.ImportMessage, io.Reader) error) error {
+		return fill(func(m *transfer.Message, octets io.Reader) error {
+			in := &control.ImportMessage{Flags: m.Flags, Date: m.Date}
+			return add(in, &identityReader{octets, m, in})
 		})
 	})
+}
+
+// identityReader reads a message, and passes its identity on when that is there, at the end.
+type identityReader struct {
+	octets io.Reader
+	from   *transfer.Message
+	to     *control.ImportMessage
+}
+
+func (r *identityReader) Read(b []byte) (int, error) {
+	n, err := r.octets.Read(b)
+	if err == io.EOF {
+		r.to.ID = r.from.ID.String()
+	}
+	return n, err
 }

@@ -1,0 +1,67 @@
+package transfer
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// placed are messages that are known by their place alone until they are read: text by place.
+func placed(server string, texts ...string) []listMessage {
+	var all []listMessage
+	for i, text := range texts {
+		all = append(all, listMessage{Message{Name: fmt.Sprint("UID ", i), ID: placeID(server, fmt.Sprint(i)), Size: 1}, // an odd server: all have the size 1
+			func() io.Reader { return strings.NewReader(text) }})
+	}
+	return all
+}
+
+// TestKnownByPlaceAndOctets: what came from the same place is not read again, and what came from elsewhere with the same octets does not
+// come a second time.
+func TestKnownByPlaceAndOctets(t *testing.T) {
+	t.Parallel()
+	k := newKeeper()
+	read := 0
+	from := func(messages []listMessage) list {
+		for i := range messages {
+			octets := messages[i].octets
+			messages[i].octets = func() io.Reader { read++; return octets() }
+		}
+		return list{{Folder: Folder{Name: "Sent Items", To: "Sent", Unsubscribed: true}, messages: messages}}
+	}
+	step := func(what string, src list, wantRead int, wantAdded, wantKnown, unsure int64) {
+		t.Helper()
+		planned, err := Plan(t.Context(), src, k, nil)
+		if err != nil || planned.Folders[0].Unsure != unsure {
+			t.Errorf("%s: the plan is %+v, %v", what, planned, err)
+		}
+		read = 0
+		r := bringAll(t, src, k)
+		if f := r.Folders[0]; read != wantRead || f.Added != wantAdded || f.Known != wantKnown || r.LeftOut != 0 {
+			t.Errorf("%s: %d were read, %+v", what, read, r)
+		}
+	}
+	same := []string{"a\r\n", "b\n", "a\n", "c\r\n"}
+	step("the first time", from(placed("one", same...)), 4, 4, 0, 0)
+	step("the second time", from(placed("one", append(slices.Clone(same), "d")...)), 1, 1, 4, 0)
+	if got := k.texts("Sent"); !slices.Equal(got, []string{"a\r\n", "b\r\n", "a\r\n", "c\r\n", "d"}) || !slices.Equal(k.hidden, []string{"Sent"}) {
+		t.Errorf("there are %q, not subscribed %q", got, k.hidden)
+	}
+	if size := k.folders["Sent"][1].Size; size != 3 {
+		t.Errorf("the size of a message is told as %d", size)
+	}
+	step("numbered anew", from(placed("two", "a\r\n", "a\r\n", "a\r\n", "new")), 4, 2, 2, 4)
+	step("numbered anew, again", from(placed("two", "a\r\n", "a\r\n", "a\r\n", "new")), 2, 0, 4, 2)
+	step("from a file", list{{Folder: Folder{Name: "Sent"}, messages: letters(0, 2)}}, 0, 2, 0, 0)
+	step("from a server afterwards", from(placed("three", "Subject: 0\n\n", "Subject: 1\n\n", "Subject: 1\n\n")), 3, 1, 2, 3)
+	step("from a file again", list{{Folder: Folder{Name: "Sent"}, messages: letters(1, 1)}}, 0, 0, 1, 0)
+	seen := make(map[ID]bool)
+	for _, m := range k.folders["Sent"] {
+		if m.ID.unread() || seen[m.ID] {
+			t.Errorf("a message has the identity %s", m.ID)
+		}
+		seen[m.ID] = true
+	}
+}
