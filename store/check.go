@@ -3,14 +3,17 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"strings"
 
 	"letterbox/store/index"
 	"letterbox/store/maildir"
+	"letterbox/store/message"
 )
 
 // A Finding is something that Check has found.
@@ -271,7 +274,7 @@ func (c *checker) message(m *Mailbox, uid UID, id uint64) error {
 		return nil
 	}
 	c.content(m, &r, &w)
-	return c.cached(m, r, reading{uid: uid, structure: s}, id)
+	return c.cached(m, r, &Message{m: m, uid: uid, f: f, size: s.Size, crlf: s.CRLF, info: s}, id)
 }
 
 func ifExpunged(err error) error {
@@ -298,13 +301,13 @@ func (c *checker) content(m *Mailbox, r *index.Record, w *witness) {
 	}
 }
 
-// cached compares what was read with what the caches have.
-func (c *checker) cached(m *Mailbox, r index.Record, found reading, id uint64) error {
+// cached compares a message that was read with what the caches have of it.
+func (c *checker) cached(m *Mailbox, r index.Record, msg *Message, id uint64) error {
 	var wrong []string
-	if r.Bits&index.Sized != 0 && r.Size() != found.structure.Size {
-		wrong = append(wrong, fmt.Sprintf("size (%d, not %d)", found.structure.Size, r.Size()))
+	if r.Bits&index.Sized != 0 && r.Size() != msg.size {
+		wrong = append(wrong, fmt.Sprintf("size (%d, not %d)", msg.size, r.Size()))
 	}
-	if r.Bits&index.CRLF != 0 && !found.structure.CRLF {
+	if r.Bits&index.CRLF != 0 && !msg.crlf {
 		wrong = append(wrong, "line ends")
 	}
 	guid, err := m.section(nil, &r, index.GUID)
@@ -317,21 +320,32 @@ func (c *checker) cached(m *Mailbox, r index.Record, found reading, id uint64) e
 	}
 	if r.Bits&index.Parsed != 0 && !lost {
 		stored, err := m.section(nil, &r, index.Structure)
-		if errors.Is(err, index.ErrNoData) || err == nil && !bytes.Equal(stored, found.structure.AppendBinary(nil)) {
+		if errors.Is(err, index.ErrNoData) || err == nil && !bytes.Equal(stored, msg.info.AppendBinary(nil)) {
 			wrong = append(wrong, "structure")
 		} else if err != nil {
 			return err
 		}
 	}
+	if r.Bits&index.HasText != 0 && !lost {
+		if same, err := m.hasTextOf(&r, msg); err != nil {
+			return err
+		} else if !same {
+			wrong = append(wrong, "search text")
+		}
+	}
 	if len(wrong) == 0 {
 		return nil
 	}
-	f := Finding{UID: found.uid, What: "the caches are wrong about its " + strings.Join(wrong, ", ")}
+	f := Finding{UID: msg.uid, What: "the caches are wrong about its " + strings.Join(wrong, ", ")}
 	c.mend(f, "noted anew", func() error {
 		if lost {
-			if err := m.recover(found.uid); err != nil {
+			if err := m.recover(msg.uid); err != nil {
 				return err
 			}
+		}
+		found, err := m.readMessage(msg.uid)
+		if err = errors.Join(err, found.cut); err != nil {
+			return err
 		}
 		m.writeMu.Lock()
 		defer m.writeMu.Unlock()
@@ -345,6 +359,43 @@ func (c *checker) cached(m *Mailbox, r index.Record, found reading, id uint64) e
 		return nil
 	})
 	return nil
+}
+
+// hasTextOf reports whether the search text that is kept of a message is its own.
+func (m *Mailbox) hasTextOf(r *index.Record, msg *Message) (bool, error) {
+	kept, place, ok := m.textOf(UID(r.UID))
+	if !ok {
+		return false, nil
+	}
+	stored := fingerprint{Hash: sha256.New(), left: 1 << 62}
+	_, err := kept.Look(place, r.UID, nil, func(text io.Reader, _ int64) (bool, error) {
+		_, err := io.Copy(&stored, text)
+		return false, err
+	})
+	cut := errors.Is(err, index.ErrTextCut)
+	if err != nil && !cut {
+		return false, nil // it is damaged
+	}
+	own := fingerprint{Hash: sha256.New(), left: stored.n}
+	if _, err := message.WriteSearchText(&own, msg, msg.info); err != nil {
+		return false, fmt.Errorf("reading message %d: %w", msg.uid, err)
+	}
+	return bytes.Equal(own.Sum(nil), stored.Sum(nil)) && (cut || own.n == stored.n), nil
+}
+
+// A fingerprint hashes the beginning of what is written, and counts all of it.
+type fingerprint struct {
+	hash.Hash
+	left int64 // so much of it is hashed
+	n    int64
+}
+
+func (f *fingerprint) Write(b []byte) (int, error) {
+	f.n += int64(len(b))
+	hashed := b[:min(int64(len(b)), f.left)]
+	f.left -= int64(len(hashed))
+	_, _ = f.Hash.Write(hashed) // never fails
+	return len(b), nil
 }
 
 // A witness counts what is read and notes whether it was anything but zeros.

@@ -159,6 +159,48 @@ func TestCheck(t *testing.T) {
 			found:  "INBOX 2: the caches have lost its name and identity",
 			itself: true,
 		},
+		"a search text that is another's": {
+			running: func(m, _ *Mailbox) error {
+				r := m.x.Records[1]
+				p := message.NewParser()
+				if _, err := p.Write([]byte(text(7))); err != nil {
+					return err
+				}
+				other, err := m.a.s.texts.make(strings.NewReader(text(7)), p.Close())
+				if err != nil {
+					return err
+				}
+				own, err := m.readMessage(2)
+				if err != nil {
+					return err
+				}
+				own.text = other
+				m.writeMu.Lock()
+				defer m.writeMu.Unlock()
+				if err := m.keepReading(own); err != nil || m.x.Records[1].Bits&index.HasText == 0 {
+					return fmt.Errorf("message %d has no text: %v", r.UID, err)
+				}
+				return nil
+			},
+			found:  "INBOX 2: the caches are wrong about its search text",
+			mended: true,
+		},
+		"search texts that are spoiled": {
+			running: func(m, _ *Mailbox) error {
+				file := filepath.Join(m.folder.Path(), index.TextName)
+				b, err := os.ReadFile(file)
+				if err != nil {
+					return err
+				}
+				for i := 16; i < len(b); i += 8 {
+					b[i] ^= 0x55
+				}
+				m.Relax()
+				return os.WriteFile(file, b, 0o600)
+			},
+			found:  "INBOX 2: the caches are wrong about its search text",
+			mended: true,
+		},
 		"a line of the list that is damaged": {
 			stopped: func(cur string, _ []string) error {
 				file := filepath.Join(filepath.Dir(cur), "dovecot-uidlist")
