@@ -47,7 +47,16 @@
 //	a refused literal    drained up to four times the append limit, 16 MiB at least, then BYE
 //	a message            Options.AppendLimit; a synchronising literal is refused before it comes
 //	a write              5 minutes for 16 KiB
-//	SEARCH               a bit for each message of the view, and 70 KiB while text is read
+//	SEARCH               a bit for each message of the view, and 100 KiB while text is searched
+//
+// # Searching text
+//
+// SEARCH TEXT, BODY and HEADER look for text without regard to case, in any script,
+// and however accented letters are composed, within a header field or the text of
+// a part (package message tells). The store answers from the text that it keeps of a
+// message; where it has none, or only the beginning, the message is read and looked
+// through. Both give the same answer. FROM, TO, CC, BCC and SUBJECT are looked for
+// in ENVELOPE.
 //
 // # Dovecot
 //

@@ -73,8 +73,15 @@ func (m *candidate) open() (*openMessage, error) {
 	return m.file, nil
 }
 
-// holds reports whether a search finds something in the message.
+// holds reports whether a search finds something in the message: by the text that
+// the store keeps of it where that can tell, else by reading it.
 func (m *candidate) holds(q *message.Search) (bool, error) {
+	if m.c.ending() {
+		return false, errEnded
+	}
+	if found, known := m.c.view.box.Search(m.meta.UID, q); known {
+		return found, nil
+	}
 	f, err := m.open()
 	if err != nil {
 		return false, err

@@ -40,6 +40,7 @@ func (h household) SignIn(_ context.Context, login, password string, _ netip.Add
 // A fixture is a server over a real store in a folder of the test.
 type fixture struct {
 	t      testing.TB
+	dir    string
 	store  *store.Store
 	server *Server
 	log    *syncBuffer
@@ -68,8 +69,8 @@ func (s *syncBuffer) String() string {
 // does not listen yet.
 func newFixture(t testing.TB, change func(*Options)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, log: &syncBuffer{}}
-	st, err := store.Open(t.TempDir(), store.Options{})
+	f := &fixture{t: t, dir: t.TempDir(), log: &syncBuffer{}}
+	st, err := store.Open(f.dir, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
