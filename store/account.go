@@ -19,6 +19,7 @@ type Account struct {
 	s        *Store
 	person   string
 	root     *maildir.Root
+	bin      *maildir.Bin
 	watchers watchers
 	usage    usage
 
@@ -170,5 +171,5 @@ func (a *Account) close() error {
 	}
 	a.open = nil
 	a.watchers.wake()
-	return errors.Join(errors.Join(errs...), a.root.Close())
+	return errors.Join(errors.Join(errs...), a.root.Close(), a.bin.Close())
 }

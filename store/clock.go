@@ -56,3 +56,6 @@ func (c *clock) now() time.Time {
 	}
 	return c.newest
 }
+
+// dateOf is the date of a moment on the household's calendar.
+func dateOf(t time.Time) string { return t.Local().Format(time.DateOnly) }

@@ -37,16 +37,22 @@ func (m *Mailbox) examine(e maildir.Entry, line listed, listed maildir.Sizes, gu
 	if sizes.Virtual < 0 {
 		sizes.Virtual = listed.Virtual
 	}
-	r.SetSize(fi.Size())
-	if sizes.Virtual >= fi.Size() && sizes.Virtual <= 2*fi.Size() && (sizes.Physical < 0 || sizes.Physical == fi.Size()) {
-		r.SetSize(sizes.Virtual)
+	believe(&r, fi.Size(), sizes)
+	m.appendData(&r, &entry)
+	return r, nil
+}
+
+// believe notes in r the size on the wire that the name of a file tells, if it
+// can be true of the file; else the file's own.
+func believe(r *index.Record, size int64, told maildir.Sizes) {
+	r.SetSize(size)
+	if told.Virtual >= size && told.Virtual <= 2*size && (told.Physical < 0 || told.Physical == size) {
+		r.SetSize(told.Virtual)
 		r.Bits |= index.Sized
-		if sizes.Virtual == fi.Size() {
+		if told.Virtual == size {
 			r.Bits |= index.CRLF
 		}
 	}
-	m.appendData(&r, &entry)
-	return r, nil
 }
 
 // errNoMessage says that a directory entry among the messages is none.

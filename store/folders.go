@@ -181,8 +181,9 @@ func (a *Account) giveUse(name, use string) error {
 	return errors.Join(f.SetFolderFile(maildir.FolderFile{SpecialUse: use}), f.Close())
 }
 
-// Delete removes a mailbox and its messages. One that has mailboxes below it
-// stays in the list, not selectable (RFC 9051, 6.3.5).
+// Delete removes a mailbox; its messages are kept for a time, as expunged ones
+// are. One that has mailboxes below it stays in the list, not selectable
+// (RFC 9051, 6.3.5).
 func (a *Account) Delete(name string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -201,7 +202,7 @@ func (a *Account) Delete(name string) error {
 	}
 	m := a.open[canonical]
 	if m == nil {
-		err = a.root.Remove(canonical)
+		err = a.removeFolder(canonical)
 	} else if err = m.remove(); err == nil {
 		delete(a.open, canonical)
 		if serr := m.shut(ErrNoMailbox); serr != nil {
@@ -236,7 +237,7 @@ func (a *Account) explainMissing(name string, missing error) error {
 func (m *Mailbox) remove() error {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
-	err := m.a.root.Remove(m.name)
+	err := m.a.removeFolder(m.name)
 	if err != nil && m.folder.InPlace() {
 		return err
 	}

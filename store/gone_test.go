@@ -260,7 +260,7 @@ func TestExpungeOfWhatIsJustRenamed(t *testing.T) {
 	deliver(t, s, "", text(1))
 	m := mailbox(t, s, "INBOX")
 	cur := filepath.Join(dir, "mail", "ann", "Maildir", "cur")
-	hook.Store(once(maildir.StepRemove, func() error {
+	hook.Store(once(maildir.StepKeep, func() error {
 		files, err := filepath.Glob(filepath.Join(cur, "*:2,"))
 		if err != nil {
 			return err
@@ -275,5 +275,8 @@ func TestExpungeOfWhatIsJustRenamed(t *testing.T) {
 	}
 	if uids := m.UIDs(nil); len(uids) != 0 {
 		t.Errorf("%v are left", uids)
+	}
+	if got := len(binned(t, account(t, s), Which{})); got != 2 {
+		t.Errorf("%d messages are kept", got)
 	}
 }

@@ -111,6 +111,11 @@ func (a *Account) reserveCopy(t index.Totals) (*reservation, error) {
 	if a.s.copies {
 		return a.reserve(t)
 	}
+	return a.reserveMove(t)
+}
+
+// reserveMove is reserve for messages that come without taking anything of the disk.
+func (a *Account) reserveMove(t index.Totals) (*reservation, error) {
 	if err := a.admit(t); err != nil {
 		return nil, err
 	}
@@ -145,6 +150,12 @@ func (a *Account) admit(t index.Totals) error {
 	}
 	u.arriving = u.arriving.Add(t)
 	return nil
+}
+
+// shrink gives back all of a reservation's part of the quota but t.
+func (r *reservation) shrink(t index.Totals) {
+	r.a.usage.settle(r.t.Sub(t))
+	r.t = t
 }
 
 // giveBack ends a reservation whose messages did not arrive. nil and one that has

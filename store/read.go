@@ -252,12 +252,17 @@ func (m *Mailbox) recover(uid UID) error {
 
 // findName is recover for those who hold writeMu.
 func (m *Mailbox) findName(uid uint32) error {
+	m.doubtName(uid)
+	return m.sync(true)
+}
+
+// doubtName makes the next sync find out the name and identity of a message again.
+func (m *Mailbox) doubtName(uid uint32) {
 	if m.doubt == nil {
 		m.doubt = map[uint32]bool{}
 	}
 	m.doubt[uid] = true
 	m.mark = maildir.Mark{} // for the identities in the list
-	return m.sync(true)
 }
 
 // refresh takes in what other programs did to the mailbox's files.

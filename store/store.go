@@ -56,6 +56,7 @@ type Store struct {
 	copies   bool // the file system has no hard links: COPY writes messages again
 
 	making sync.Mutex // held while an account is made or removed
+	binMu  sync.Mutex // held while something comes into or out of a bin
 
 	mu       sync.Mutex // guards what follows
 	closed   bool
@@ -83,6 +84,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{dir: mail, log: o.Log, clock: newClock(o.Now), step: o.step, warn: o.NearlyFull, lock: lock, accounts: map[string]*Account{}}
 	s.disk.space = func() (free, size int64, err error) { return maildir.Space(s.dir) }
+	s.disk.shed = s.shed
 	s.idle.s = s
 	s.notifier = newNotifier(s)
 	s.care = newCaretaker(s)
@@ -343,7 +345,11 @@ func (s *Store) Account(person string) (*Account, error) {
 	if err != nil {
 		return nil, diskError(fmt.Errorf("opening the mail of %s: %w", person, err))
 	}
-	a := &Account{s: s, person: person, root: root, open: map[string]*Mailbox{}}
+	bin, err := maildir.OpenBin(filepath.Dir(dir), s.maildirOptions())
+	if err != nil {
+		return nil, errors.Join(diskError(fmt.Errorf("opening the mail of %s: %w", person, err)), root.Close())
+	}
+	a := &Account{s: s, person: person, root: root, bin: bin, open: map[string]*Mailbox{}}
 	s.accounts[person] = a
 	s.notifier.addAccount(a)
 	a.setQuota(s.quotas[person])

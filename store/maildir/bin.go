@@ -385,12 +385,23 @@ func (k *KeptFolder) takeOne(to, from *dirs, m Keeping) error {
 		}
 	}
 	err := to.moveFrom(from, StepKeep, m.From.dir(), m.From.File, curDir, file)
-	if errors.Is(err, fs.ErrExist) {
-		if file, ok = n.anew().file(); ok {
-			err = to.moveFrom(from, StepKeep, m.From.dir(), m.From.File, curDir, file)
-		}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	return err
+	if from.sameFile(m.From, to, Ref{File: file}) {
+		return from.unlink(m.From) // a crash has left it in both places
+	}
+	if file, ok = n.anew().file(); !ok {
+		return err
+	}
+	return to.moveFrom(from, StepKeep, m.From.dir(), m.From.File, curDir, file)
+}
+
+// sameFile reports whether two names are of one file.
+func (d *dirs) sameFile(at Ref, other *dirs, there Ref) bool {
+	a, errA := d.f.fs.Lstat(at.path())
+	b, errB := other.f.fs.Lstat(there.path())
+	return errA == nil && errB == nil && os.SameFile(a, b)
 }
 
 // KeepFolder takes a folder out of the tree r and puts it into the bin as it is,

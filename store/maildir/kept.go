@@ -76,8 +76,8 @@ func (b *Bin) Folder(day BinDay, dir string) (*KeptFolder, error) {
 	return &KeptFolder{Day: day, Dir: dir, Name: name, folder: Folder{tree: tree{fs: fsys, hook: b.hook}, name: name, dir: dir}}, nil
 }
 
-// Close gives the directory back.
-func (k *KeptFolder) Close() error { return k.folder.fs.Close() }
+// Close gives the directories back.
+func (k *KeptFolder) Close() error { return k.folder.Close() }
 
 // Each calls fn for every message, in no order. fn may remove or move what it is
 // given. An error from fn ends it and is returned as it is.
@@ -225,39 +225,46 @@ func (k ExtraKeyword) has(uid uint32) bool {
 	return found
 }
 
-// MoveTo moves messages out of the bin into a folder of the person's: each is
-// here or there at any time. done counts the transfers made, in order. Both
-// directories are synced, whatever the error.
-func (k *KeptFolder) MoveTo(f *Folder, ts []Transfer) (done int, err error) {
-	done, err = f.MoveFrom(&k.folder, ts)
-	if done == 0 {
-		return 0, err
-	}
-	touched := map[string]bool{}
-	for _, t := range ts[:done] {
-		touched[t.From.dir()] = true
-	}
-	err = errors.Join(err, f.SyncCur())
-	for dir := range touched {
-		err = errors.Join(err, k.folder.sync(dir))
-	}
-	return done, err
-}
-
-// Remove removes messages for good, durably. freed is the room that this makes
-// on the disk, in octets; one of which a mailbox has another name makes none.
-// Those that are gone are no error.
-func (k *KeptFolder) Remove(at []Ref) (freed int64, err error) {
-	for _, ref := range at {
-		if info, err := k.folder.Stat(ref); err == nil {
-			freed += roomOf(info)
+// MoveTo moves messages out of the bin into cur/ of a folder of the person's: each
+// is here or there at any time. moved has one entry for each: false where it is
+// not in the bin any more, or err kept it there. Both directories are synced,
+// whatever the error.
+func (k *KeptFolder) MoveTo(f *Folder, ts []Transfer) (moved []bool, err error) {
+	moved = make([]bool, len(ts))
+	to, from := f.openDirs(), k.folder.openDirs()
+	touched := make(map[string]bool, 2)
+	for i, t := range ts {
+		if err = errors.Join(t.From.check(), t.To.check()); err == nil {
+			err = to.moveFrom(from, StepMove, t.From.dir(), t.From.File, curDir, t.To.File)
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+			continue
+		}
+		if err != nil {
+			break
+		}
+		moved[i], touched[t.From.dir()] = true, true
 	}
-	return freed, k.folder.Remove(at)
+	if len(touched) > 0 {
+		err = errors.Join(err, to.syncUsed(map[string]bool{curDir: true}), from.syncUsed(touched))
+	}
+	if err != nil {
+		err = fmt.Errorf("moving messages out of the bin into the folder %q: %w", f.name, err)
+	}
+	return moved, err
 }
 
-// roomOf is the room that a file takes on the disk and gives back with its last name.
-func roomOf(info fs.FileInfo) int64 {
+// Remove removes messages for good, durably. Those that are gone are no error.
+func (k *KeptFolder) Remove(at []Ref) error { return k.folder.Remove(at) }
+
+// Room is the room on the disk, in octets, that removing a message makes: none
+// where a mailbox has the same file.
+func (k *KeptFolder) Room(at Ref) int64 {
+	info, err := k.folder.Stat(at)
+	if err != nil {
+		return 0
+	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return info.Size()
@@ -280,8 +287,17 @@ func (b *Bin) Clear(k *KeptFolder) error {
 	if err := b.fs.RemoveAll(k.Day.path() + "/" + k.Dir); err != nil {
 		return err
 	}
-	above := k.Day.path()
-	for _, dir := range []string{k.Day.path(), binDir} {
+	return b.ClearDay(k.Day)
+}
+
+// ClearDay removes the directory of a day that has nothing in it, and then the bin
+// if that has nothing in it.
+func (b *Bin) ClearDay(day BinDay) error {
+	if err := b.step(StepClearFolder); err != nil {
+		return err
+	}
+	above := day.path()
+	for _, dir := range []string{day.path(), binDir} {
 		err := b.fs.Remove(dir)
 		if errors.Is(err, fs.ErrExist) { // not empty
 			break
