@@ -147,6 +147,25 @@ func BenchmarkStoreFlags(b *testing.B) {
 	b.ReportMetric(float64(b.N)*float64(len(uids))/b.Elapsed().Seconds(), "messages/s")
 }
 
+// BenchmarkExpunge expunges 10,000 messages, into the bin and where there is no room for one.
+func BenchmarkExpunge(b *testing.B) {
+	for name, free := range map[string]int64{"kept": 1 << 40, "removed": 0} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				s := filled(b, b.TempDir(), "Archive", 10_000)
+				s.disk.space = func() (int64, int64, error) { return free, 1 << 40, nil }
+				m := mailbox(b, s, "Archive")
+				uids := m.UIDs(nil)
+				b.StartTimer()
+				if err := m.Expunge(uids); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkCopy(b *testing.B) {
 	s := filled(b, b.TempDir(), "Archive", 1000)
 	m, to := mailbox(b, s, "Archive"), mailbox(b, s, "Trash")

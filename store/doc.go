@@ -34,6 +34,10 @@
 //     time cannot pass the limit together. Reading, flags, moving and expunging
 //     need no room.
 //
+//   - What is expunged, or goes with a deleted mailbox, is kept for a month
+//     beside the Maildir (bin.go), counts in no quota, and is the first to go when room
+//     runs short. What other programs remove is gone.
+//
 //   - A disk that is full or can only be read keeps nobody from reading. What
 //     cannot be made durable is refused, not taken back later.
 //
@@ -44,8 +48,8 @@
 // open message. A message comes in as an Incoming and goes by Deliver or
 // Append to Mailbox.place (arrival.go); sync.go takes in what other programs
 // did; uidlist.go keeps dovecot-uidlist, where UIDs and mod-sequences are made
-// durable; notify.go and watch.go wake those who wait. Package maildir knows
-// the files, package index the cache, package message what is in a message.
+// durable; notify.go and watch.go wake those who wait; expunged.go and undelete.go
+// show and bring back what was expunged. Package maildir knows the files, package index the cache, package message what is in a message.
 //
 // # Search text
 //
@@ -62,6 +66,7 @@
 //
 // In the data directory: lock (flock: one server at a time), spool/in-* (long
 // messages being received, worth nothing after a restart), mail/<person>/Maildir,
+// mail/<person>/Expunged (what was expunged, by day and folder: maildir.Bin),
 // mail/<person>/quota-warned (warning.go) and mail/.removed. In each folder, beside Dovecot's files, whose form is told
 // in package maildir as are letterbox-folder, letterbox-intent.* and
 // letterbox-rename: the caches letterbox.index, letterbox.data and
@@ -71,6 +76,6 @@
 // # Locks
 //
 // In this order: Store.making, Account.counting, Store.mu, Account.mu, Mailbox.writeMu (of two
-// mailboxes that of the one opened first), dovecot-uidlist.lock, Mailbox.mu. Those
+// mailboxes that of the one opened first), dovecot-uidlist.lock, Store.binMu, Mailbox.mu. Those
 // of notifier, idleList, watchers, usage and index.Data are taken last, for moments.
 package store

@@ -189,3 +189,81 @@ func parseFetch(t *testing.T, out string) map[UID]int {
 	}
 	return found
 }
+
+// TestInteropBin: what was expunged is nothing to Dovecot, which may be at work
+// beside, and what comes back has the identity that Dovecot knew.
+func TestInteropBin(t *testing.T) {
+	if os.Getuid() == 0 {
+		asNobody(t)
+		return
+	}
+	dir := t.TempDir()
+	s := open(t, dir)
+	running(t, s)
+	a := account(t, s)
+	d := dovecottest.New(t, filepath.Join(dir, "mail", "ann", "Maildir"))
+	d.Doveadm(t, text(2), "save", "-m", "INBOX")
+	deliver(t, s, "", text(4))
+	if err := a.Create("Gone/by", ""); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, "Gone/by", text(3))
+	m := mailbox(t, s, "INBOX")
+	if err := m.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	identities := func() string {
+		return d.Doveadm(t, "", "fetch", "mailbox hdr.message-id guid", "ALL")
+	}
+	sorted := func(out string) []string {
+		blocks := strings.Split(out, "\f")
+		for i := range blocks {
+			blocks[i] = strings.TrimSpace(blocks[i])
+		}
+		slices.Sort(blocks)
+		return blocks
+	}
+	before, mailboxes := sorted(identities()), d.Doveadm(t, "", "mailbox", "list")
+
+	if err := m.Expunge(m.UIDs(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Delete("Gone/by"); err != nil {
+		t.Fatal(err)
+	}
+	if got := identities(); got != "" {
+		t.Errorf("Dovecot has %q", got)
+	}
+	if got, want := strings.Fields(d.Doveadm(t, "", "mailbox", "list")), strings.Fields(mailboxes); !slices.Equal(got, slices.DeleteFunc(want, func(name string) bool { return strings.HasPrefix(name, "Gone") })) {
+		t.Errorf("Dovecot lists %q", got)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for n := range 10 {
+			if _, err := d.TryDoveadm(text(100+n), "save", "-m", "INBOX"); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Go(func() {
+		for range 10 {
+			if _, err := a.Undelete(t.Context(), Which{Mailbox: "INBOX"}); err != nil {
+				t.Error(err)
+			}
+			if err := m.Expunge(subjects(t, m, m.UIDs(nil), 2, 10)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	wg.Wait()
+	d.Doveadm(t, "", "expunge", "mailbox", "INBOX", "ALL")
+	if n, err := a.Undelete(t.Context(), Which{}); n != 3 || err != nil {
+		t.Errorf("%d came back, %v", n, err)
+	}
+	if after := sorted(identities()); !slices.Equal(after, before) {
+		t.Errorf("Dovecot knew\n%q\nand knows\n%q", before, after)
+	}
+	if got := d.Doveadm(t, "", "mailbox", "list"); got != mailboxes {
+		t.Errorf("Dovecot lists %q, not %q", got, mailboxes)
+	}
+}

@@ -31,6 +31,7 @@ type model struct {
 	dir    string
 	s      *Store
 	boxes  map[string]map[UID]*letter
+	bin    map[string][]*letter // what was expunged from a mailbox and is kept
 	next   map[string]UID
 	client map[string]map[UID]Flags
 	seen   map[string]ModSeq
@@ -174,8 +175,55 @@ func (md *model) Expunge(t *rapid.T) {
 		}
 	})
 	for _, uid := range uids {
+		md.bin[box] = append(md.bin[box], md.boxes[box][uid])
 		delete(md.boxes[box], uid)
 	}
+}
+
+// Undelete brings back what was expunged from a mailbox: without \Deleted, and as it was.
+func (md *model) Undelete(t *rapid.T) {
+	box := drawBox(t, "box")
+	a, err := md.s.Account("ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := a.Undelete(context.Background(), Which{Mailbox: box}); n != len(md.bin[box]) || err != nil {
+		t.Fatalf("%d messages came back, not %d (%v)", n, len(md.bin[box]), err)
+	}
+	md.with(t, box, func(m *Mailbox) {
+		keywords := m.Keywords()
+		for _, meta := range m.Lookup(nil, m.UIDs(nil)) {
+			if md.boxes[box][meta.UID] != nil {
+				continue
+			}
+			names, txt := namesOf(meta.Flags, keywords), read(t, m, meta.UID)
+			i := slices.IndexFunc(md.bin[box], func(l *letter) bool {
+				delete(l.flags, `\Deleted`)
+				return l.text == txt && slices.Equal(names, slices.Sorted(maps.Keys(l.flags)))
+			})
+			if i < 0 {
+				t.Fatalf("%q came back with %q, from %+v", txt, names, md.bin[box])
+			}
+			md.add(t, box, meta.UID, md.bin[box][i])
+			md.bin[box] = slices.Delete(md.bin[box], i, i+1)
+		}
+	})
+	if len(md.bin[box]) > 0 {
+		t.Fatalf("%+v did not come back", md.bin[box])
+	}
+}
+
+func read(t *rapid.T, m *Mailbox, uid UID) string {
+	msg, err := m.Message(uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer msg.Close()
+	b := make([]byte, msg.Size())
+	if _, err := msg.ReadAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 func (md *model) transfer(t *rapid.T, op func(*Mailbox, []UID, *Mailbox) ([]CopyUID, error), move bool) {
@@ -383,15 +431,9 @@ func (md *model) checkBox(t *rapid.T, box string, m *Mailbox) {
 			t.Fatalf("message %d of %s has EMAILID %s, not %s (%v)", meta.UID, box, id, l.id, err)
 		}
 		l.id = id
-		msg, err := m.Message(meta.UID)
-		if err != nil {
-			t.Fatal(err)
+		if got := read(t, m, meta.UID); got != l.text {
+			t.Fatalf("message %d of %s is %q, not %q", meta.UID, box, got, l.text)
 		}
-		b := make([]byte, msg.Size())
-		if _, err := msg.ReadAt(b, 0); err != nil || string(b) != l.text {
-			t.Fatalf("message %d of %s is %q, not %q (%v)", meta.UID, box, b, l.text, err)
-		}
-		msg.Close()
 		env, err := m.AppendEnvelope(nil, meta.UID)
 		if err != nil || !strings.Contains(string(env), strings.TrimPrefix(strings.Split(l.text, "\r\n")[2], "Subject: ")) {
 			t.Fatalf("message %d of %s has ENVELOPE %s (%v)", meta.UID, box, env, err)
@@ -456,14 +498,14 @@ func (md *model) checkClient(t *rapid.T, box string, m *Mailbox) {
 func TestModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		md := &model{dir: fastDir(t), boxes: map[string]map[UID]*letter{}, next: map[string]UID{}, client: map[string]map[UID]Flags{}, seen: map[string]ModSeq{}}
+		md := &model{dir: fastDir(t), boxes: map[string]map[UID]*letter{}, bin: map[string][]*letter{}, next: map[string]UID{}, client: map[string]map[UID]Flags{}, seen: map[string]ModSeq{}}
 		for _, box := range modelBoxes {
 			md.boxes[box], md.client[box], md.next[box] = map[UID]*letter{}, map[UID]Flags{}, 1
 		}
 		md.start(rt)
 		defer func() { md.s.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
-			"Deliver": md.Deliver, "Append": md.Append, "Store": md.Store, "Expunge": md.Expunge, "Copy": md.Copy, "Move": md.Move,
+			"Deliver": md.Deliver, "Append": md.Append, "Store": md.Store, "Expunge": md.Expunge, "Undelete": md.Undelete, "Copy": md.Copy, "Move": md.Move,
 			"Restart": md.Restart, "LoseCaches": md.LoseCaches,
 			"OthersDeliver": md.OthersDeliver, "OthersFlag": md.OthersFlag, "OthersRemove": md.OthersRemove,
 			"": md.Check,
