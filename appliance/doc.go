@@ -7,7 +7,9 @@
 // package accounts, through the adapters in mailroom.go, who an address belongs to and who may send as it. The message goes into
 // a store.Incoming while it arrives, and store.Deliver writes it into the Maildir of every recipient; the 250 follows when all of
 // that is on disk. The mailbox wakes those who watch it, and package imapd, which serves ports 143 and 993 from the same store, tells its
-// clients. Mail for elsewhere is refused at submission: nothing leaves the house yet.
+// clients. Whether there is room, in a person's quota and above what is to be left free of the disk, is asked at RCPT and APPEND, and
+// settled by the store before a message is written; quota.go tells it how much, and leaves a mail with whose mailbox is nearly full.
+// Mail for elsewhere is refused at submission: nothing leaves the house yet.
 //
 // # How a configuration is applied
 //

@@ -39,9 +39,9 @@ func (a *Appliance) Usage(ctx context.Context, person string) (control.Usage, er
 // nearlyFullText tells somebody that there is little room left, and what to do.
 var nearlyFullText = template.Must(template.New("nearly full").Parse(`Hello{{with .FullName}} {{.}}{{end}},
 
-your mailbox {{.Address}} is nearly full: {{.Used}}.
+your mailbox {{.Address}} is {{.Fullness}}: {{.Used}}.
 
-When it is full, new mail does not come in. Nothing that you have is lost, and
+While it is full, new mail does not come in. Nothing that you have is lost, and
 whoever writes to you is told, after their mail server has tried for some days.
 
 What you can do:
@@ -66,9 +66,14 @@ func (a *Appliance) warnNearlyFull(ctx context.Context, person string, u store.U
 	if !ok {
 		return nil // removed just now
 	}
+	fullness := "nearly full"
+	if max(percent(u.Bytes, q.Bytes), percent(u.Messages, q.Messages)) >= 100 {
+		fullness = "full"
+	}
 	in := a.store.NewIncoming()
 	defer in.Close()
-	if _, err := in.Write(letterFor(c, c.People[i], a.now(), "Your mailbox is nearly full", nearlyFullText, map[string]any{"Used": used(u, q)})); err != nil {
+	letter := letterFor(c, c.People[i], a.now(), "Your mailbox is "+fullness, nearlyFullText, map[string]any{"Fullness": fullness, "Used": used(u, q)})
+	if _, err := in.Write(letter); err != nil {
 		return err
 	}
 	if err := a.store.Deliver(ctx, in, []store.Target{{Person: person, Notice: true}}); err != nil {
