@@ -59,6 +59,9 @@ func (f *Folder) Close() error {
 	return f.fs.Close()
 }
 
+// Name is the folder's name when it was opened, as Folders lists it.
+func (f *Folder) Name() string { return f.name }
+
 // Path is the folder's absolute path when it was opened, for watching it and
 // for messages to people.
 func (f *Folder) Path() string { return filepath.Join(f.root.path, f.dir) }

@@ -95,6 +95,18 @@ func (f *Folder) AddKeywords(ctx context.Context, names []string) (k Keywords, f
 	return k, full, err
 }
 
+// SetKeywords gives a folder that nobody uses yet the keywords of another one,
+// letter by letter, durably.
+func (f *Folder) SetKeywords(k Keywords) error {
+	if k == (Keywords{}) {
+		return nil
+	}
+	if err := f.replace(keywordsName, k.write); err != nil {
+		return fmt.Errorf("writing the keywords of the folder %q: %w", f.name, err)
+	}
+	return nil
+}
+
 func (f *Folder) addKeywords(ctx context.Context, names []string) (k Keywords, full []string, err error) {
 	for _, name := range names {
 		if err := checkKeyword(name); err != nil {

@@ -177,8 +177,30 @@ func (a arrival) name() string { return a.file[:a.base] }
 func (a arrival) ref() Ref { return Ref{a.inNew, a.file} }
 
 func (a arrival) compare(b arrival) int {
-	return cmp.Or(cmp.Compare(a.time, b.time), strings.Compare(a.name(), b.name()), strings.Compare(a.file, b.file))
+	return cmp.Or(cmp.Compare(a.time, b.time), compareNumbers(a.name(), b.name()), strings.Compare(a.file, b.file))
 }
+
+// compareNumbers orders texts with numbers in them by the values of those: Q9 comes before Q10.
+func compareNumbers(a, b string) int {
+	for a != "" && b != "" {
+		x, y := leadingDigits(a), leadingDigits(b)
+		if x == 0 || y == 0 {
+			if a[0] != b[0] {
+				return cmp.Compare(a[0], b[0])
+			}
+			a, b = a[1:], b[1:]
+			continue
+		}
+		m, n := strings.TrimLeft(a[:x], "0"), strings.TrimLeft(b[:y], "0")
+		if c := cmp.Or(cmp.Compare(len(m), len(n)), strings.Compare(m, n), cmp.Compare(x, y)); c != 0 {
+			return c
+		}
+		a, b = a[x:], b[y:]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func leadingDigits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
 
 // firstArrivals finds the first messages behind last.
 func (f *FolderReader) firstArrivals(last arrival, atOnce int) ([]arrival, error) {

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -160,6 +161,18 @@ func TestInOrder(t *testing.T) {
 	}
 	if _, err := f.Find("1700000099.x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("one that is not there: %v", err)
+	}
+}
+
+func TestCompareNumbers(t *testing.T) {
+	t.Parallel()
+	ordered := []string{"", "1.M2RAQ9.host", "1.M2RAQ10.host", "1.M2RAQ10.host,S=9", "1.M2RAQ10.host,S=10", "1.M2RB", "1.M10RA", "01.x", "001.x", "99999999999999999999999998", "99999999999999999999999999", "a", "a0", "b"}
+	for i, a := range ordered {
+		for j, b := range ordered {
+			if got, want := compareNumbers(a, b), cmp.Compare(i, j); got != want {
+				t.Errorf("%q and %q compare as %d", a, b, got)
+			}
+		}
 	}
 }
 
