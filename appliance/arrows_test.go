@@ -26,7 +26,7 @@ var arrows = map[string][]string{
 	"appliance/listen":   {},
 	"appliance/mailaddr": {},
 	"appliance/smtpd":    {"appliance/mailaddr"},
-	"appliance/transfer": {"store/maildir", "store/message"}, // Maildirs of others, and ours read-only; line ends and dates of messages
+	"appliance/transfer": {"store/atomicfile", "store/maildir", "store/message"}, // what is exported is whole; Maildirs of others, and ours read-only; line ends and dates
 
 	"store":                     {"store/*"},
 	"store/atomicfile":          {},

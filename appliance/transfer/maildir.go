@@ -55,9 +55,8 @@ type maildirFolder struct {
 
 // maildirMessage is the Key of a Message.
 type maildirMessage struct {
-	at   maildir.Ref
-	base string
-	id   ID // of its octets
+	entry maildir.Entry
+	id    ID // of its octets
 }
 
 // Folders lists the folders and counts what is in them.
@@ -209,7 +208,7 @@ func (s *Maildir) Messages(ctx context.Context, folder Folder, found func(Messag
 // message reads a file.
 func (s *Maildir) message(ctx context.Context, f *maildir.FolderReader, e maildir.Entry) (Message, error) {
 	m := Message{Name: e.File, Share: sizeOf(f, e)}
-	file, err := openAgain(f, e.Ref(), e.Name.Base)
+	file, err := openNow(f, &e)
 	if err != nil {
 		return m, err
 	}
@@ -220,21 +219,23 @@ func (s *Maildir) message(ctx context.Context, f *maildir.FolderReader, e maildi
 	}
 	m.Date = info.ModTime().Truncate(time.Second)
 	m.ID, m.Size, err = contentID(ctx, file, s.buf)
-	m.Key = maildirMessage{e.Ref(), e.Name.Base, m.ID}
+	m.Key = maildirMessage{e, m.ID}
 	return m, err
 }
 
-// openAgain opens a message, also when somebody has renamed it.
-func openAgain(f *maildir.FolderReader, at maildir.Ref, base string) (*os.File, error) {
-	file, err := f.Open(at)
+// openNow opens a message, also when somebody has renamed it, and notes in e what it is called by now.
+func openNow(f *maildir.FolderReader, e *maildir.Entry) (*os.File, error) {
+	file, err := f.Open(e.Ref())
 	for range 3 {
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
-		var e maildir.Entry
-		if e, err = f.Find(base); err == nil {
-			file, err = f.Open(e.Ref())
+		found, ferr := f.Find(e.Name.Base)
+		if ferr != nil {
+			return nil, ferr
 		}
+		*e = found
+		file, err = f.Open(e.Ref())
 	}
 	return file, err
 }
@@ -249,7 +250,7 @@ func (s *Maildir) Fetch(ctx context.Context, folder Folder, msgs []Message, take
 	defer f.Close()
 	return fetchFiles(ctx, msgs, take, func(m Message) (io.ReadCloser, ID, error) {
 		key := m.Key.(maildirMessage)
-		file, err := openAgain(f, key.at, key.base)
+		file, err := openNow(f, &key.entry)
 		return file, key.id, err
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -54,11 +55,15 @@ func (s *Mbox) Folders(ctx context.Context) ([]Folder, error) {
 			list = append(list, mboxFolder(entryOf(p), p.root, orElse(s.folder, mboxLevel(p.base))))
 			continue
 		}
-		err := walk(ctx, p.root, p.name, func(e entry) error {
+		exported, err := exportedNames(p.root)
+		if err != nil {
+			return nil, err
+		}
+		err = walk(ctx, p.root, p.name, func(e entry) error {
 			if e.err == nil && e.info.IsDir() || besideMbox(path.Base(e.path)) {
 				return nil
 			}
-			list = append(list, mboxFolder(e, p.root, below(s.folder, mboxName(e.path))))
+			list = append(list, mboxFolder(e, p.root, below(s.folder, orElse(exported[e.path], mboxName(e.path)))))
 			return nil
 		})
 		if err != nil {
@@ -66,6 +71,22 @@ func (s *Mbox) Folders(ctx context.Context) ([]Folder, error) {
 		}
 	}
 	return list, nil
+}
+
+// exportedNames are the folders that files in a directory stand for which ExportMbox has written.
+func exportedNames(root *os.Root) (map[string]string, error) {
+	s, err := readExportFile(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[string]string, len(s.folders))
+	for _, f := range s.folders {
+		names[f.to] = f.folder
+	}
+	return names, nil
 }
 
 func entryOf(p place) entry { return look(p.root, p.name) }
@@ -139,7 +160,7 @@ func besideMbox(name string) bool {
 	case ".msf", ".dat", ".html", ".plist", ".json":
 		return true
 	}
-	return strings.HasPrefix(name, ".")
+	return strings.HasPrefix(name, ".") || name == exportFile || strings.Contains(name, unfinishedInfix)
 }
 
 // Messages reads the file once.

@@ -17,8 +17,8 @@ import (
 // A line that begins with "From " and bears a date with month, year and time begins a message, whether or not the line before it is
 // empty: some programs write none. Where a message has a Content-Length after which the file ends, or the next message begins, lines
 // of that form within it do not count (mboxcl2). The empty line before such a line, and one at the end of the file, belongs to the
-// file. In bodies ">From ", ">>From " and so on lose one ">" (mboxrd; mboxo, which quotes no further, loses one that it did not
-// put there).
+// file. ">From ", ">>From " and so on at the beginning of a line lose one ">" (mboxrd; mboxo, which quotes no further, loses one that it
+// did not put there).
 //
 // Header fields in which programs note what belongs to the folder, not to the message, are taken out and become the mboxMeta: see
 // mboxFields. Line ends stay as they are.
@@ -63,7 +63,7 @@ const mboxBuffer = 32 << 10
 const maxFromLine = 1000
 
 // maxMetaField is how much is kept of a header field.
-const maxMetaField = 4 << 10
+const maxMetaField = 16 << 10
 
 var errNoMbox = errors.New(`it is no mbox file: it does not begin with a line "From ..." that bears a date`)
 
@@ -154,8 +154,9 @@ func (r *mboxReader) piece() {
 	if len(line) > 0 {
 		if r.inHeader {
 			line = r.header(line, begins)
-		} else if begins {
-			line = r.unquote(line)
+		}
+		if begins && len(line) > 0 && line[0] == '>' && isFrom(bytes.TrimLeft(line, ">")) {
+			line = line[1:]
 		}
 		r.emit(line, begins)
 	}
@@ -213,18 +214,16 @@ func (r *mboxReader) endsAt(off int64) bool {
 
 // header takes a piece of the header and returns what stays of it.
 func (r *mboxReader) header(line []byte, begins bool) []byte {
-	if begins && len(bytes.TrimRight(line, "\r\n")) == 0 {
+	if begins && isBlank(line) {
 		r.inHeader, r.body, r.field = false, r.off, nil
 		r.length = r.meta.length()
 		return line
 	}
 	if folds := line[0] == ' ' || line[0] == '\t'; begins && !folds {
-		name, value, _ := bytes.Cut(line, []byte{':'})
-		r.field, r.drop = r.meta.field(string(bytes.ToLower(name[:min(len(name), 40)])))
-		if r.field != nil {
-			*r.field = (*r.field)[:0] // of two, the last counts
-			line := value
-			*r.field = append(*r.field, line[:min(len(line), maxMetaField)]...)
+		r.field, r.drop = r.meta.fieldOf(line)
+		if r.field != nil { // of two, the last counts
+			_, value, _ := bytes.Cut(line, []byte{':'})
+			*r.field = append((*r.field)[:0], value[:min(len(value), maxMetaField)]...)
 		}
 	} else if r.field != nil {
 		*r.field = append(*r.field, line[:min(len(line), maxMetaField-len(*r.field))]...)
@@ -235,12 +234,19 @@ func (r *mboxReader) header(line []byte, begins bool) []byte {
 	return line
 }
 
-// unquote takes off a ">" that quotes "From ".
-func (r *mboxReader) unquote(line []byte) []byte {
-	if line[0] == '>' && bytes.HasPrefix(bytes.TrimLeft(line, ">"), []byte("From ")) {
-		return line[1:]
+// isFrom reports whether a line begins as one that begins a message.
+func isFrom(line []byte) bool { return bytes.HasPrefix(line, []byte("From ")) }
+
+// isBlank reports whether a line ends a header. CR CR LF does too: programs that translate LF to CRLF twice write it.
+func isBlank(line []byte) bool { return len(bytes.TrimRight(line, "\r\n")) == 0 }
+
+// fieldOf is field for a line of a header.
+func (m *mboxMeta) fieldOf(line []byte) (kept *[]byte, drop bool) {
+	name, _, ok := bytes.Cut(line, []byte{':'})
+	if !ok || len(name) > 40 {
+		return nil, false
 	}
-	return line
+	return m.field(string(bytes.ToLower(bytes.TrimRight(name, " \t"))))
 }
 
 // field tells where the value of a header field, whose name is in lower case, is kept, and whether the field is no part of the
@@ -294,6 +300,11 @@ const (
 	mozillaForwarded = 0x1000
 )
 
+// xStatusFlags are the flags whose letters, in the same order, stand in X-Status.
+var xStatusFlags = []string{`\Answered`, `\Flagged`, `\Deleted`, `\Draft`}
+
+const xStatusLetters = "AFDT"
+
 // flags are the message's flags, by their IMAP names, and whether Thunderbird has thrown it away.
 func (m *mboxMeta) flags() (flags []string, thrownAway bool) {
 	set := func(on bool, name string) {
@@ -304,10 +315,10 @@ func (m *mboxMeta) flags() (flags []string, thrownAway bool) {
 	bits, _ := strconv.ParseUint(string(bytes.TrimSpace(m.mozilla)), 16, 32) // not a number: no flags
 	has := func(field []byte, letter byte) bool { return bytes.IndexByte(field, letter) >= 0 }
 	set(has(m.status, 'R') || bits&mozillaRead != 0, `\Seen`)
-	set(has(m.xStatus, 'A') || bits&mozillaReplied != 0, `\Answered`)
-	set(has(m.xStatus, 'F') || bits&mozillaMarked != 0, `\Flagged`)
-	set(has(m.xStatus, 'D'), `\Deleted`)
-	set(has(m.xStatus, 'T'), `\Draft`)
+	for i, name := range xStatusFlags {
+		mozilla := i == 0 && bits&mozillaReplied != 0 || i == 1 && bits&mozillaMarked != 0
+		set(has(m.xStatus, xStatusLetters[i]) || mozilla, name)
+	}
 	set(bits&mozillaForwarded != 0, "$Forwarded")
 	flags = append(flags, strings.Fields(string(m.keywords))...)
 	flags = append(flags, strings.Fields(string(m.mozillaKey))...)

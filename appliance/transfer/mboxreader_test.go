@@ -54,7 +54,7 @@ func TestMboxReader(t *testing.T) {
 		"only empty lines":           {"\n\r\n\n", nil},
 		"empty lines and BOM before": {"\ufeff\n\n" + from + "\nx\n", []string{"\nx\n"}},
 		"quotes":                     {from + "\n>From here\n>>From there\n>From\n>> From\n From x\n> From\n", []string{"\nFrom here\n>From there\n>From\n>> From\n From x\n> From\n"}},
-		"quote in the header stays":  {from + ">From x Sat Jan  3 01:05:34 1996\nSubject: 1\n\nx\n", []string{">From x Sat Jan  3 01:05:34 1996\nSubject: 1\n\nx\n"}},
+		"quote in the header":        {from + ">From x Sat Jan  3 01:05:34 1996\nSubject: 1\n\nx\n", []string{"From x Sat Jan  3 01:05:34 1996\nSubject: 1\n\nx\n"}},
 		"From without date":          {from + "\nFrom here it is far\n\nFrom there\n", []string{"\nFrom here it is far\n\nFrom there\n"}},
 		"long lines":                 {from + "Subject: " + long + "\n\n" + long + "\n" + long + "\n\n" + from + "\nx\n", []string{"Subject: " + long + "\n\n" + long + "\n" + long + "\n", "\nx\n"}},
 		"NUL":                        {from + "\n\x00\n\x00\x00", []string{"\n\x00\n\x00\x00"}},

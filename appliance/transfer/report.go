@@ -82,17 +82,23 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 			b.WriteString("  " + l.String() + "\n")
 		}
 	}
-	if r.LeftOut > 0 {
-		fmt.Fprintf(&b, "left out (%s):\n", count(r.LeftOut))
-		for _, l := range r.Left {
-			b.WriteString("  " + l.String() + "\n")
-		}
-		if more := r.LeftOut - int64(len(r.Left)); more > 0 {
-			fmt.Fprintf(&b, "  and %s more, named above as they came\n", count(more))
-		}
-	}
+	writeLeft(&b, r.LeftOut, r.Left)
 	n, err := io.WriteString(w, b.String())
 	return int64(n), err
+}
+
+// writeLeft writes what was left out: so many, the first of them by name.
+func writeLeft(b *strings.Builder, n int64, left []Left) {
+	if n == 0 {
+		return
+	}
+	fmt.Fprintf(b, "left out (%s):\n", count(n))
+	for _, l := range left {
+		b.WriteString("  " + l.String() + "\n")
+	}
+	if more := n - int64(len(left)); more > 0 {
+		fmt.Fprintf(b, "  and %s more, named above as they came\n", count(more))
+	}
 }
 
 // String is the line of a folder.
