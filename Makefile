@@ -4,6 +4,8 @@ GO           ?= go
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BUILD_DATE   ?= $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS      := -s -w -X main.version=$(VERSION) -X main.buildDate=$(BUILD_DATE)
+# HTTP/2 would be half a megabyte of the binary for a set-up page.
+TAGS         := nethttpomithttp2
 PORT_OFFSET  ?= 10000
 FUZZTIME     ?= 30s
 SCREENSHOTS  ?= bin/screenshots
@@ -25,14 +27,14 @@ help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
 run: ## try it: a fresh household in a temporary folder on loopback ports, until Ctrl-C
-	@$(GO) build -o $(BIN)/letterbox -ldflags '$(LDFLAGS)' ./cmd/letterbox
+	@$(GO) build -tags '$(TAGS)' -o $(BIN)/letterbox -ldflags '$(LDFLAGS)' ./cmd/letterbox
 	@exec $(BIN)/letterbox demo --port-offset $(PORT_OFFSET)
 
 build: ## build bin/letterbox for this machine, static and stripped
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/letterbox ./cmd/letterbox
+	CGO_ENABLED=0 $(GO) build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/letterbox ./cmd/letterbox
 
 test: ## run every test that needs nothing but Go (with the race detector where there is a C compiler)
-	$(GO) test $(RACE) -shuffle=on ./...
+	$(GO) test -tags '$(TAGS)' $(RACE) -shuffle=on ./...
 
 check: ## formatting, go vet, staticcheck, and vet for 64-bit and 32-bit foreign processors
 	@unformatted=$$(gofmt -l appliance cmd store tls webui packaging); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
@@ -60,15 +62,15 @@ cross-%:
 	case $$rest in *-*) variant=$${rest#*-};; esac; \
 	out=$(BIN)/letterbox-$$os-$$rest; \
 	case $$arch in arm) export GOARM=$$variant;; mips|mipsle) export GOMIPS=$$variant;; esac; \
-	CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/letterbox; \
+	CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/letterbox; \
 	size=$$(wc -c <$$out); echo "$$out $$size bytes"; test $$size -le $(MAX_BINARY)
 
 interop: build cross-linux_arm-6 ## drive a running server with other people's programs (Debian packages: see .ci/run)
-	$(GO) test -count=1 -tags 'interop browser' -run 'Interop|Browser' ./...
+	$(GO) test -count=1 -tags '$(TAGS) interop browser' -run 'Interop|Browser' ./...
 
 screenshots: ## write a picture of every page of the web UI to the folder SCREENSHOTS (needs Chromium)
 	@mkdir -p $(SCREENSHOTS)
-	LETTERBOX_SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(GO) test -count=1 -tags browser -run 'Browser|JavaScript' ./webui
+	LETTERBOX_SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(GO) test -count=1 -tags '$(TAGS) browser' -run 'Browser|JavaScript' ./webui
 	@ls $(SCREENSHOTS)/*.png
 
 bench: build ## measure speed and memory beside a peer and print the figures
