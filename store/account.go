@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"letterbox/store/maildir"
 )
@@ -20,6 +21,7 @@ type Account struct {
 	person   string
 	root     *maildir.Root
 	bin      *maildir.Bin
+	tidied   atomic.Pointer[string] // the day of the last housekeeping; nil: none yet
 	watchers watchers
 	usage    usage
 

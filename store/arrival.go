@@ -177,6 +177,7 @@ func (m *Mailbox) placeAll(ctx context.Context, as []*arrival) {
 	for _, a := range as {
 		a.done, a.err = true, err
 	}
+	m.a.askTidy()
 }
 
 // placeFlags turns names into flags. Keywords for which there is no room are

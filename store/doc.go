@@ -64,7 +64,8 @@
 //
 // # Files
 //
-// In the data directory: lock (flock: one server at a time), spool/in-* (long
+// In the data directory: lock (flock: one server at a time), calendar (the days on
+// which mail was written: housekeeping.go), spool/in-* (long
 // messages being received, worth nothing after a restart), mail/<person>/Maildir,
 // mail/<person>/Expunged (what was expunged, by day and folder: maildir.Bin),
 // mail/<person>/quota-warned (warning.go) and mail/.removed. In each folder, beside Dovecot's files, whose form is told

@@ -54,6 +54,7 @@ func (m *Mailbox) Expunge(uids []UID) error {
 		return err
 	}
 	m.forgetRecords(going, modseq)
+	m.a.askTidy()
 	return m.expungeRenamed(ks, missing)
 }
 

@@ -51,6 +51,7 @@ type Store struct {
 	idle     idleList
 	notifier *notifier
 	care     *caretaker
+	calendar calendar
 	warn     func(ctx context.Context, person string, u Usage, q Quota) error // nil: nobody is warned
 	disk     disk
 	copies   bool // the file system has no hard links: COPY writes messages again
@@ -85,6 +86,7 @@ func Open(dir string, o Options) (*Store, error) {
 	s := &Store{dir: mail, log: o.Log, clock: newClock(o.Now), step: o.step, warn: o.NearlyFull, lock: lock, accounts: map[string]*Account{}}
 	s.disk.space = func() (free, size int64, err error) { return maildir.Space(s.dir) }
 	s.disk.shed = s.shed
+	s.calendar.dir = dir
 	s.idle.s = s
 	s.notifier = newNotifier(s)
 	s.care = newCaretaker(s)

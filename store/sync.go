@@ -103,7 +103,7 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 	if err != nil {
 		return err
 	}
-	if lock != nil && (l.damaged || m.lines > 2*len(m.x.Records)+1000) && !s.unsure {
+	if lock != nil && (l.damaged || m.worn()) && !s.unsure {
 		write := m.compact
 		if l.damaged {
 			write = m.restore

@@ -286,6 +286,14 @@ func (r *Root) Remove(name string) error {
 	return nil
 }
 
+// ClearStale removes what crashes have left of folders that came or went.
+func (r *Root) ClearStale() error {
+	if err := r.clearRemoved(); err != nil {
+		return fmt.Errorf("clearing what is left of folders: %w", err)
+	}
+	return nil
+}
+
 // clearRemoved removes the files of removed folders, and of folders that a
 // crash kept from being made.
 func (r *Root) clearRemoved() error {

@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// aDay lets ann receive a letter and the caretaker do its work.
+func aDay(t *testing.T, s *Store, now *atomic.Int64, date string) {
+	t.Helper()
+	now.Store(day(t, date))
+	deliver(t, s, "Archive", text(50))
+	if err := care(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was expunged goes a month later, with what else is too old.
+func TestHousekeeping(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	var now atomic.Int64
+	now.Store(day(t, "2026-11-20"))
+	s := openAt(t, dir, &now)
+	root := filepath.Join(dir, "mail", "ann", "Maildir")
+	deliver(t, s, "", text(1))
+	m := mailbox(t, s, "INBOX")
+	if err := m.Expunge([]UID{1}); err != nil {
+		t.Fatal(err)
+	}
+	stale := []string{filepath.Join(root, "tmp", "1.old"), filepath.Join(root, ".Sent", "tmp", "2.old"), filepath.Join(root, "letterbox-removed.X", "cur")}
+	for _, path := range stale {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		old := time.Now().Add(-48 * time.Hour)
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := 21; n <= 30; n++ {
+		aDay(t, s, &now, fmt.Sprint("2026-11-", n))
+	}
+	for _, path := range stale {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+	aDay(t, s, &now, "2026-12-20")
+	wantBin(t, account(t, s), "2026-11-20 INBOX letter 1")
+	aDay(t, s, &now, "2026-12-21")
+	wantBin(t, account(t, s))
+}
+
+// A clock that jumps makes nothing old, and what it dates into the future is dated anew.
+func TestHousekeepingWithoutAClock(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	var now atomic.Int64
+	now.Store(day(t, "2026-11-20"))
+	s := openAt(t, dir, &now)
+	deliver(t, s, "", text(1))
+	m := mailbox(t, s, "INBOX")
+	if err := m.Expunge([]UID{1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, date := range []string{"2038-01-01", "2038-01-02", "2038-01-03"} {
+		aDay(t, s, &now, date)
+	}
+	deliver(t, s, "", text(2))
+	if err := m.Expunge([]UID{2}); err != nil {
+		t.Fatal(err)
+	}
+	wantBin(t, account(t, s), "2026-11-20 INBOX letter 1", "2038-01-03 INBOX letter 2")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	now.Store(day(t, "2026-11-21"))
+	old := time.Unix(now.Load(), 0)
+	for _, sub := range []string{"cur", "new", "dovecot-uidlist"} {
+		if err := os.Chtimes(filepath.Join(dir, "mail", "ann", "Maildir", sub), old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = openAt(t, dir, &now)
+	aDay(t, s, &now, "2026-11-22")
+	wantBin(t, account(t, s), "2026-11-20 INBOX letter 1", "2026-11-22 INBOX letter 2")
+}
+
+// A list that is mostly of messages that are gone is written anew while its mailbox stays open.
+func TestHousekeepingOfOpenMailbox(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	var now atomic.Int64
+	now.Store(day(t, "2026-11-20"))
+	s := openAt(t, dir, &now)
+	m := mailbox(t, s, "INBOX")
+	b := m.NewBatch()
+	defer b.Close()
+	for n := range 1200 {
+		if err := b.Add(t.Context(), AppendMessage{In: incoming(t, s, text(n))}); err != nil {
+			t.Fatal(err)
+		}
+		if n%100 == 99 {
+			if _, err := b.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := m.Expunge(m.UIDs(nil)[10:]); err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "mail", "ann", "Maildir", "dovecot-uidlist")
+	before, err := os.Stat(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	aDay(t, s, &now, "2026-11-21")
+	after, err := os.Stat(list)
+	if err != nil || after.Size() > before.Size()/10 {
+		t.Errorf("the list had %d octets, and has %d, %v", before.Size(), after.Size(), err)
+	}
+	if got := m.Status(); got.Messages != 10 || got.UIDNext != 1201 {
+		t.Errorf("status %+v", got)
+	}
+}
+
+// Nothing is done on a box on which nothing happens.
+func TestHousekeepingLeavesAnIdleDiskAlone(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		var steps atomic.Int64
+		s, err := Open(dir, Options{step: func(string) error { steps.Add(1); return nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.CreateAccount("ann"); err != nil {
+			t.Fatal(err)
+		}
+		m, err := account(t, s).Open("INBOX")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		defer m.Watch(make(chan struct{}, 1))()
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); s.care.run(ctx) }()
+		deliver(t, s, "", text(1))
+		if err := m.Expunge([]UID{1}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // in the bubble: what was asked for is done
+		synctest.Wait()
+		before := steps.Load()
+		time.Sleep(90 * 24 * time.Hour)
+		synctest.Wait()
+		if did := steps.Load() - before; did != 0 {
+			t.Errorf("%d steps were taken in three idle months", did)
+		}
+		stop()
+		<-ended
+	})
+}
