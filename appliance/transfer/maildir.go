@@ -292,7 +292,7 @@ func (k *maildirFlags) of(f *maildir.FolderReader, n maildir.Name) (flags []stri
 				return nil, err
 			}
 		}
-		if k.letters[i] != "" {
+		if k.letters[i] != "" && !slices.Contains(flags, k.letters[i]) { // $Forwarded may be told twice
 			flags = append(flags, k.letters[i])
 		}
 	}
