@@ -70,9 +70,8 @@
 // mail/<person>/Expunged (what was expunged, by day and folder: maildir.Bin),
 // mail/<person>/quota-warned (warning.go) and mail/.removed. In each folder, beside Dovecot's files, whose form is told
 // in package maildir as are letterbox-folder, letterbox-intent.* and
-// letterbox-rename: the caches letterbox.index, letterbox.data and
-// letterbox.text, told in
-// package index.
+// letterbox-rename: the caches letterbox.index, letterbox.data and letterbox.text,
+// told in package index.
 //
 // # Locks
 //
