@@ -31,8 +31,8 @@ func written(t testing.TB) (n int64) {
 	return n
 }
 
-// letterOf is a letter of about so many octets: words up to 16 KB, then an attachment.
-func letterOf(rnd *rand.Rand, size int) []byte {
+// sizedLetter is a letter of about so many octets: words up to 16 KB, then an attachment.
+func sizedLetter(rnd *rand.Rand, size int) []byte {
 	var b strings.Builder
 	b.WriteString("From: Ben <ben@example.org>\r\nTo: ann@example.org\r\nSubject: a letter\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\n")
 	for b.Len() < min(size, 16<<10) {
@@ -61,7 +61,7 @@ func BenchmarkDeliverWritten(b *testing.B) {
 	for _, size := range []int{2 << 10, 8 << 10, 60 << 10, 100 << 10, 2 << 20} {
 		b.Run(fmt.Sprint(size>>10, "KB"), func(b *testing.B) {
 			s := open(b, b.TempDir())
-			mail := letterOf(rand.New(rand.NewPCG(1, 2)), size)
+			mail := sizedLetter(rand.New(rand.NewPCG(1, 2)), size)
 			deliverBytes(b, s, mail)
 			text := filepath.Join(s.accountDir("ann"), index.TextName)
 			before, err := os.Stat(text)

@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -243,4 +244,63 @@ func (b brokenAt) ReadAt(p []byte, off int64) (int, error) {
 func FuzzSearchText(f *testing.F) {
 	seed(f, func(data []byte) { f.Add(data, "the") })
 	f.Fuzz(func(t *testing.T, data []byte, needle string) { verifySearchText(t, data, []string{needle}) })
+}
+
+// TestSearchTextBorders: a needle is found wherever the pieces end in which text
+// is read, folded and unpacked.
+func TestSearchTextBorders(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	b.WriteString("Subject: borders\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n")
+	for i := 0; b.Len() < 80<<10; i++ {
+		fmt.Fprintf(&b, "Ünique%05d", i)
+	}
+	wire := b.Bytes()
+	s := parse(wire)
+	var stored bytes.Buffer
+	head, err := WriteSearchText(&stored, bytes.NewReader(wire), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, piece := range []int{rawPiece, foldedPiece, 64 << 10} {
+		for at := piece - 30; at < piece+30; at++ {
+			for _, text := range []string{strings.ToValidUTF8(string(wire[at:at+25]), ""), strings.ToValidUTF8(string(stored.Bytes()[at:at+25]), "")} {
+				if text = strings.TrimLeft(text, "\u0308"); text == "" {
+					continue
+				}
+				q := BodySearch(text)
+				if found, err := q.InMessage(bytes.NewReader(wire), s); !found || err != nil {
+					t.Errorf("%q at %d of the message: %v, %v", text, at, found, err)
+				}
+				if found, err := q.InText(bytes.NewReader(stored.Bytes()), head); !found || err != nil {
+					t.Errorf("%q at %d of the text: %v, %v", text, at, found, err)
+				}
+			}
+		}
+	}
+}
+
+// A readCounter counts what is read of a message.
+type readCounter struct {
+	r io.ReaderAt
+	n int
+}
+
+func (c *readCounter) ReadAt(b []byte, off int64) (int, error) {
+	n, err := c.r.ReadAt(b, off)
+	c.n += n
+	return n, err
+}
+
+// TestSearchTextReadsTextOnly: what is no text is not read.
+func TestSearchTextReadsTextOnly(t *testing.T) {
+	t.Parallel()
+	wire := attachment(4 << 20)
+	c := &readCounter{r: bytes.NewReader(wire)}
+	if _, err := WriteSearchText(io.Discard, c, parse(wire)); err != nil {
+		t.Fatal(err)
+	}
+	if c.n > 16<<10 {
+		t.Errorf("%d octets were read", c.n)
+	}
 }
