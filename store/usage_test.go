@@ -133,6 +133,12 @@ func (md *folderModel) Expunge(t *rapid.T) {
 	})
 }
 
+// Undelete brings back what was expunged, which did not count and counts again.
+func (md *folderModel) Undelete(t *rapid.T) {
+	_, err := md.account(t).Undelete(context.Background(), Which{Mailbox: rapid.SampledFrom(append(folderNames, "")).Draw(t, "mailbox")})
+	allow(t, err, ErrOverQuota)
+}
+
 func (md *folderModel) Flag(t *rapid.T) {
 	md.with(t, func(m *Mailbox) {
 		if _, _, err := m.StoreFlags(m.UIDs(nil), SetFlags, Flagged, 0); err != nil {
@@ -289,8 +295,8 @@ func TestUsage(t *testing.T) {
 			"Deliver": md.Deliver, "Create": md.Create, "Delete": md.Delete, "Rename": md.Rename,
 			"Expunge": md.Expunge, "Flag": md.Flag, "Copy": md.Copy, "Move": md.Move,
 			"Restart": md.Restart, "Kill": md.Kill, "OthersDeliver": md.OthersDeliver, "OthersRename": md.OthersRename,
-			"SetQuota": md.SetQuota,
-			"":         md.Check,
+			"SetQuota": md.SetQuota, "Undelete": md.Undelete,
+			"": md.Check,
 		})
 	})
 }
