@@ -14,19 +14,21 @@ import (
 // test: adding one means drawing its arrows. A name ending in /* stands for every package below it.
 var arrows = map[string][]string{
 	"cmd/letterbox": {"appliance", "appliance/config", "appliance/control", // the client half of control: the subcommands speak to it
-		"appliance/transfer"}, // mail comes and goes where the person may read and write, and through control's client
+		"appliance/imapreader", // which server mail is to come from
+		"appliance/transfer"},  // mail comes and goes where the person may read and write, and through control's client
 
 	"appliance": {"*"}, // the only package that knows all the others
 
-	"appliance/accounts": {"appliance/config", "appliance/mailaddr"},
-	"appliance/config":   {"appliance/mailaddr", "store/atomicfile"},
-	"appliance/control":  {"appliance/accounts", "appliance/config"},       // accounts: no password gets further than control
-	"appliance/imapd":    {"store", "store/message", "appliance/imapwire"}, // message: part addressing and decoding of what store opens
-	"appliance/imapwire": {},
-	"appliance/listen":   {},
-	"appliance/mailaddr": {},
-	"appliance/smtpd":    {"appliance/mailaddr"},
-	"appliance/transfer": {"store/atomicfile", "store/maildir", "store/message"}, // what is exported is whole; Maildirs of others, and ours read-only; line ends and dates
+	"appliance/accounts":   {"appliance/config", "appliance/mailaddr"},
+	"appliance/config":     {"appliance/mailaddr", "store/atomicfile"},
+	"appliance/control":    {"appliance/accounts", "appliance/config"},       // accounts: no password gets further than control
+	"appliance/imapd":      {"store", "store/message", "appliance/imapwire"}, // message: part addressing and decoding of what store opens
+	"appliance/imapreader": {"appliance/imapwire"},                           // names, sets and dates as IMAP writes them
+	"appliance/imapwire":   {},
+	"appliance/listen":     {},
+	"appliance/mailaddr":   {},
+	"appliance/smtpd":      {"appliance/mailaddr"},
+	"appliance/transfer":   {"appliance/imapreader", "store/atomicfile", "store/maildir", "store/message"}, // mail at other IMAP servers; what is exported is whole; Maildirs of others, and ours read-only; line ends and dates
 
 	"store":                     {"store/*"},
 	"store/atomicfile":          {},

@@ -12,14 +12,22 @@ func (d *Decoder) dateTime() time.Time {
 	if d.err != nil {
 		return time.Time{}
 	}
+	t, ok := ParseDateTime(s)
+	if !ok {
+		d.fail("the date %+.40q is not one like \"17-Jul-1996 02:44:25 -0700\"", s)
+	}
+	return t
+}
+
+// ParseDateTime reads a date-time without its quotes.
+func ParseDateTime(s string) (t time.Time, ok bool) {
 	date, clock, _ := strings.Cut(strings.TrimPrefix(s, " "), " ")
 	day, ok := parseDate(date)
 	since, zone, clockOK := parseClock(clock)
 	if !ok || !clockOK {
-		d.fail("the date %+.40q is not one like \"17-Jul-1996 02:44:25 -0700\"", s)
-		return time.Time{}
+		return time.Time{}, false
 	}
-	return day.Add(since - zone).In(time.FixedZone("", int(zone/time.Second)))
+	return day.Add(since - zone).In(time.FixedZone("", int(zone/time.Second))), true
 }
 
 // searchDate reads the date of a search key, 1-Feb-1994, with quotes or without, and returns its midnight in UTC.

@@ -59,6 +59,9 @@ func (d *Decoder) listPattern(what string) string {
 	return s
 }
 
+// DecodeMailbox is the UTF-8 of a mailbox name as a server writes it: modified UTF-7, or UTF-8 from one that does not keep to it.
+func DecodeMailbox(s string) (string, error) { return decodeName(s) }
+
 // decodeName reads a name before UTF-8 is enabled. One with 8-bit characters can only be meant as UTF-8: clients made with
 // go-imap (v2.0.0-beta.8, 2026) send that as soon as IMAP4rev2 is offered, and write "&-" for "&" in it all the same.
 func decodeName(s string) (string, error) {

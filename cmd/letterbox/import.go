@@ -47,7 +47,7 @@ func importFiles(ctx context.Context, name string, args []string, c console, ope
 	if err != nil {
 		return err
 	}
-	return errors.Join(bring(ctx, *f.data, words[0], src, *dryRun, c), src.Close())
+	return errors.Join(bring(ctx, *f.data, words[0], src, *dryRun, progressOn(c), c), src.Close())
 }
 
 func (f flags) dryRun() *bool {
@@ -55,7 +55,7 @@ func (f flags) dryRun() *bool {
 }
 
 // bring imports what src has for a person, or says what that would be, and reports on it.
-func bring(ctx context.Context, data, person string, src transfer.Source, dryRun bool, c console) error {
+func bring(ctx context.Context, data, person string, src transfer.Source, dryRun bool, progress *transfer.Progress, c console) error {
 	client, disconnect, err := connect(data, c)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func bring(ctx context.Context, data, person string, src transfer.Source, dryRun
 	if dryRun {
 		do, headline = transfer.Plan, "%s would come into the mailbox of %s, %s. Nothing was changed."
 	}
-	report, err := do(ctx, src, personalMail{client, person}, progressOn(c))
+	report, err := do(ctx, src, personalMail{client, person}, progress)
 	messages, octets := report.Added()
 	if len(report.Folders) > 0 || err == nil {
 		_, werr := report.WriteTo(c.out)

@@ -88,6 +88,7 @@ func commands() []command {
 		{"import maildir", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in Maildirs", importMaildir},
 		{"import eml", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in files that are a message each, .eml", importEML},
 		{"check", "--data DIR [--repair] [PERSON...]", "read all mail and say whether it is as it should be", check},
+		{"import imap", "--data DIR --server HOST[:PORT] --user NAME [--password-file FILE] [--ca FILE | --fingerprint HEX | --unencrypted] [--folder NAME]... [--exclude NAME]... [--keep-names] [--dry-run] PERSON", "bring in the mail that lies at another IMAP server, where nothing is changed; run again, it brings what is new there", importIMAP},
 		{"export mbox", "--data DIR [--folder NAME] PERSON DIR", "write a person's mail into a folder, an mbox file for each folder of it", exportMbox},
 		{"export maildir", "--data DIR [--folder NAME] PERSON DIR", "write a person's mail into a folder as a Maildir", exportMaildir},
 		{"demo", "[--port-offset N]", "try it: a fresh household in a temporary folder on loopback ports", demo},
