@@ -35,6 +35,7 @@ type Appliance interface {
 	Importer
 	Checker
 	Counter
+	Undeleter
 }
 
 // SetupInfo is what somebody needs in order to open the set-up page and to trust it.

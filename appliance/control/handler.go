@@ -43,6 +43,9 @@ func Handler(a Appliance) http.Handler {
 		"DELETE /api/v1/people/{person}/devices": s.revokeDevice, // ?name=..., which may be any text
 		"GET /api/v1/people/{person}/messages":   s.importFolder, // ?folder=...&after=UID
 		"GET /api/v1/people/{person}/mailboxes":  s.mailboxes,
+		"GET /api/v1/people/{person}/deleted":    s.deleted, // ?folder=...&since=...&until=...&after=...
+		"POST /api/v1/people/{person}/undelete":  s.undelete,
+		"POST /api/v1/people/{person}/purge":     s.purge,
 		"POST /api/v1/people/{person}/check":     s.checkMailbox, // ?mailbox=...
 	} {
 		mux.Handle(pattern, do)

@@ -87,6 +87,8 @@ func commands() []command {
 		{"import mbox", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in mbox files, as Thunderbird, Apple Mail and Google Takeout have them", importMbox},
 		{"import maildir", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in Maildirs", importMaildir},
 		{"import eml", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in files that are a message each, .eml", importEML},
+		{"undelete", "--data DIR [--folder NAME] [--since DATE] [--until DATE] [--all] [--list] PERSON [ID...]", "bring back, or show, what a person has deleted in the last 30 days", undelete},
+		{"purge", "--data DIR [--folder NAME] [--since DATE] [--until DATE] [--all] PERSON [ID...]", "remove for good what a person has deleted", purge},
 		{"check", "--data DIR [--repair] [PERSON...]", "read all mail and say whether it is as it should be", check},
 		{"import imap", "--data DIR --server HOST[:PORT] --user NAME [--password-file FILE] [--ca FILE | --fingerprint HEX | --unencrypted] [--folder NAME]... [--exclude NAME]... [--keep-names] [--dry-run] PERSON", "bring in the mail that lies at another IMAP server, where nothing is changed; run again, it brings what is new there", importIMAP},
 		{"export mbox", "--data DIR [--folder NAME] PERSON DIR", "write a person's mail into a folder, an mbox file for each folder of it", exportMbox},
