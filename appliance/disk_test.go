@@ -282,6 +282,7 @@ func TestInteropFloor(t *testing.T) {
 	b := startIn(t, smallDisk(t))
 	f := &fullDisk{box: b, ben: b.imap(t, "ben")}
 	f.fill(t)
+	f.ben = b.imap(t, "ben") // go-imap's client hangs up where a message is refused before it is sent
 	free, size, err := maildir.Space(b.dir)
 	if err != nil || free < size/20-16<<10 || free > size/20+2*largeLetter { // caches may take a little of it
 		t.Errorf("%d of %d octets are free, %v", free, size, err)
