@@ -153,6 +153,7 @@ func (a *Appliance) Run(ctx context.Context, ready func()) error {
 	defer stopInner()
 	run(inner, "store", a.store.Run)
 	run(inner, "certificates", a.certs.Run)
+	run(inner, "passwords", func(ctx context.Context) error { return a.accounts.Run(ctx, a.renewPassword) })
 
 	if err := a.takeCode(); err != nil {
 		return err

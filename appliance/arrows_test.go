@@ -47,6 +47,7 @@ var arrows = map[string][]string{
 // owners says which of our packages may import each third-party library, outside tests. A library that is missing here fails the test.
 var owners = map[string][]string{
 	"github.com/BurntSushi/toml":     {"appliance/config"},
+	"github.com/GehirnInc/crypt":     {"appliance/accounts"},
 	"github.com/emersion/go-imap/v2": {"appliance/imapd"},
 	"github.com/emersion/go-maildir": {"store/maildir"},
 	"github.com/emersion/go-sasl":    {"appliance/smtpd"},

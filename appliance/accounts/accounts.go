@@ -12,6 +12,8 @@
 //     from. Nobody is ever banned, and the same wrong password again, as from a tablet
 //     that was forgotten, does not count again. See throttle for the rules.
 //   - All tables are bounded.
+//   - A hash that another server made is replaced by one of ours at the first sign-in for
+//     which it had to be computed. Nobody waits for that, and nothing depends on it.
 //
 // All methods may be called from many goroutines at once.
 package accounts
@@ -48,6 +50,7 @@ type Accounts struct {
 	guesses  guesser
 	throttle *throttle
 	proven   *proven
+	renewer  *renewer
 }
 
 // New returns Accounts that know nobody until the first Apply.
@@ -61,6 +64,7 @@ func New(o Options) *Accounts {
 		guesses:  newGuesser(),
 		throttle: newThrottle(now),
 		proven:   newProven(now),
+		renewer:  newRenewer(),
 	}
 	a.people.Store(newSnapshot(config.Config{}))
 	return a
@@ -111,23 +115,38 @@ func (a *Accounts) signInSlowly(ctx context.Context, login, password string, pee
 	if err := wait(ctx, attempt.delay); err != nil {
 		return err
 	}
-	right, err := a.check(ctx, from, attempt, hash, password)
+	right, err := a.check(ctx, from, attempt, account, hash, password)
 	if err != nil {
 		return err
 	}
-	// While this one waited and was checked, the password may have been changed.
-	if _, now := a.people.Load().secret(login); !right || now != hash {
+	// While this one waited and was checked, the password may have been changed: then
+	// the new one counts. It may also be the same one in another form, see renewer.
+	for tries := 0; right; tries++ {
+		_, now := a.people.Load().secret(login)
+		if now == hash {
+			break
+		}
+		hash = now
+		if right, err = a.compute(ctx, from, hash, password); err != nil {
+			return err
+		}
+		right = right && tries < maxChanges
+	}
+	if !right {
 		result = wrong
 		return ErrCredentials
 	}
 	result = correct
-	a.proven.add(guess)
+	a.proven.add(a.guesses.guess(account, hash, password))
 	return nil
 }
 
+// maxChanges bounds how often a password is checked anew because it was changed meanwhile.
+const maxChanges = 3
+
 // check says whether the password fits the hash, without computing what is known from
 // a while ago. An empty hash stands for nobody and costs the same.
-func (a *Accounts) check(ctx context.Context, from netip.Prefix, attempt *attempt, hash config.Secret, password string) (bool, error) {
+func (a *Accounts) check(ctx context.Context, from netip.Prefix, attempt *attempt, account string, hash config.Secret, password string) (bool, error) {
 	settled := func() (right, known bool) {
 		if a.proven.has(attempt.guess) {
 			return true, true
@@ -147,7 +166,21 @@ func (a *Accounts) check(ctx context.Context, from netip.Prefix, attempt *attemp
 	if right, known := settled(); known {
 		return right, nil
 	}
-	return a.hasher.verify(hash, password), nil
+	right := a.hasher.verify(hash, a.people.Load().foreign, password)
+	if right {
+		a.renewer.ask(account, hash, password)
+	}
+	return right, nil
+}
+
+// compute says whether the password fits the hash.
+func (a *Accounts) compute(ctx context.Context, from netip.Prefix, hash config.Secret, password string) (bool, error) {
+	release, err := a.hasher.acquire(ctx, from)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	return a.hasher.verify(hash, a.people.Load().foreign, password), nil
 }
 
 // Recipients returns the people whom mail for this address is for, each once. Errors:

@@ -34,7 +34,7 @@ func TestHashPassword(t *testing.T) {
 		"Zurich am See":             false,
 		"Zürich am See\x00and then": false,
 	} {
-		if got := newHasher().verify(hash, password); got != want {
+		if got := newHasher().verify(hash, nil, password); got != want {
 			t.Errorf("%q: %v", password, got)
 		}
 	}
@@ -48,7 +48,7 @@ func TestHashPassword(t *testing.T) {
 func TestKnownHash(t *testing.T) {
 	t.Parallel()
 	const hash = "$argon2id$v=19$m=7168,t=5,p=1$AAECAwQFBgcICQoLDA0ODw$tFWBGYVQWYldJs55Ny3C/FemDveHTqsi/Dpxz7sjU0Y"
-	if !newHasher().verify(hash, "correct horse battery") {
+	if !newHasher().verify(hash, nil, "correct horse battery") {
 		t.Error("the password does not fit its hash")
 	}
 }
@@ -57,7 +57,7 @@ func TestEmptyHashFitsNothing(t *testing.T) {
 	t.Parallel()
 	for _, hash := range []config.Secret{"", "nonsense"} {
 		for _, password := range []string{"", "x", string(make([]byte, 32))} {
-			if newHasher().verify(hash, password) {
+			if newHasher().verify(hash, nil, password) {
 				t.Errorf("%q fits %q", password, hash.Reveal())
 			}
 		}

@@ -19,6 +19,7 @@ type snapshot struct {
 	aliases map[mailaddr.Addr][]string        // folded -> names
 	domains map[mailaddr.Domain]string        // -> name of whoever gets the rest, or ""
 	own     map[string]map[mailaddr.Addr]bool // name -> folded addresses to send as
+	foreign []config.Foreign                  // password hashes of other servers, one of each kind
 	key     config.Secret
 	first   mailaddr.Domain
 }
@@ -45,6 +46,7 @@ func newSnapshot(c config.Config) *snapshot {
 		for _, d := range p.Devices {
 			s.devices[d.Hash] = i
 		}
+		s.addKind(p.Password)
 		s.own[p.Name] = map[mailaddr.Addr]bool{}
 		for _, a := range Addresses(c, p.Name) {
 			folded := a.Fold()
@@ -55,6 +57,15 @@ func newSnapshot(c config.Config) *snapshot {
 		}
 	}
 	return s
+}
+
+// addKind takes note of the kind of a password hash, if another server made it.
+func (s *snapshot) addKind(hash config.Secret) {
+	f, err := config.ParseForeign(hash)
+	if err != nil || slices.ContainsFunc(s.foreign, func(o config.Foreign) bool { return o.Kind() == f.Kind() }) {
+		return
+	}
+	s.foreign = append(s.foreign, f)
 }
 
 // Addresses lists the addresses of a person: their name at each domain of the

@@ -61,7 +61,7 @@ type Domain struct {
 type Person struct {
 	Name     string // to sign in, and the local part of the main addresses; see CheckPersonName
 	FullName string
-	Password Secret // argon2id in PHC form; see Argon2id
+	Password Secret // argon2id in PHC form (Argon2id), a hash of another server's (Foreign), or NoPassword
 	Devices  []Device
 	Disabled bool  // mail is still received, but nobody can sign in or send
 	Quota    Quota // see Config.Quota

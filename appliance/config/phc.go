@@ -30,19 +30,27 @@ var errNotArgon2id = errors.New("is not a password hash in the form $argon2id$v=
 // ParseArgon2id reads the PHC string form. It refuses parameters that a small box could
 // not bear, so that a hash in the file can never exhaust its memory.
 func ParseArgon2id(s Secret) (Argon2id, error) {
-	var (
-		h    Argon2id
-		rest string
-	)
-	_, err := fmt.Sscanf(s.Reveal(), "$argon2id$v=19$m=%d,t=%d,p=%d$%s", &h.Memory, &h.Time, &h.Lanes, &rest)
-	if err != nil {
+	h, err := scanArgon2("argon2id", s.Reveal())
+	if err != nil || h.PHC() != s {
 		return Argon2id{}, errNotArgon2id
 	}
-	if h.Salt, h.Key, err = splitPHC(rest); err != nil || h.PHC() != s {
-		return Argon2id{}, errNotArgon2id
-	}
-	if h.Memory > maxArgonMemory || h.Memory < 8*uint32(h.Lanes) || h.Time < 1 || h.Time > maxArgonTime || h.Lanes < 1 || h.Lanes > maxArgonLanes {
+	if h.Memory > maxArgonMemory || h.Time > maxArgonTime || h.Lanes > maxArgonLanes {
 		return Argon2id{}, fmt.Errorf("asks for more than this program allows (at most m=%d, t=%d, p=%d)", maxArgonMemory, maxArgonTime, maxArgonLanes)
+	}
+	return h, nil
+}
+
+// scanArgon2 reads the PHC string form of a variant of Argon2, whatever it asks for.
+func scanArgon2(variant, text string) (h Argon2id, err error) {
+	var rest string
+	if _, err := fmt.Sscanf(text, "$"+variant+"$v=19$m=%d,t=%d,p=%d$%s", &h.Memory, &h.Time, &h.Lanes, &rest); err != nil {
+		return Argon2id{}, errNotArgon2id
+	}
+	if h.Salt, h.Key, err = splitPHC(rest); err != nil {
+		return Argon2id{}, err
+	}
+	if h.Time < 1 || h.Lanes < 1 || h.Memory < 8*uint32(h.Lanes) {
+		return Argon2id{}, errNotArgon2id
 	}
 	return h, nil
 }

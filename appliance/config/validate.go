@@ -96,7 +96,7 @@ func (v *validator) people() {
 		v.fault("person", "there must be at least one, [[person]]")
 	}
 	v.atMost("person", len(v.c.People), maxPeople)
-	names, hashes := map[string]bool{}, map[Secret]bool{}
+	names, hashes, kinds := map[string]bool{}, map[Secret]bool{}, map[string]bool{}
 	for i, p := range v.c.People {
 		path := "person" + index(i)
 		v.check(path+".name", CheckPersonName(p.Name))
@@ -105,13 +105,29 @@ func (v *validator) people() {
 		}
 		names[p.Name] = true
 		v.text(path+".full-name", p.FullName)
-		if p.Password == "" {
-			v.fault(path+".password", "a password is missing")
-		} else if _, err := ParseArgon2id(p.Password); err != nil {
-			v.fault(path+".password", "%s", err)
-		}
+		v.password(path+".password", p.Password, kinds)
 		v.quota(path, p.Quota)
 		v.devices(path+".device", p.Devices, hashes)
+	}
+}
+
+// password checks somebody's hash; kinds are those of foreign ones that others have.
+func (v *validator) password(path string, hash Secret, kinds map[string]bool) {
+	switch {
+	case hash == "":
+		v.fault(path, "a password is missing")
+	case hash == NoPassword:
+	case strings.HasPrefix(hash.Reveal(), "{"):
+		f, err := ParseForeign(hash)
+		if v.check(path, err); err != nil {
+			return
+		}
+		if kinds[f.Kind()] = true; len(kinds) > maxForeignKinds {
+			v.fault(path, "is of another kind again: there may be %d kinds of hashes that other servers made", maxForeignKinds)
+		}
+	default:
+		_, err := ParseArgon2id(hash)
+		v.check(path, err)
 	}
 }
 

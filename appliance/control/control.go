@@ -66,13 +66,14 @@ type Serving struct {
 
 // Person is what the control plane tells of somebody.
 type Person struct {
-	Name      string   `json:"name"`
-	FullName  string   `json:"full_name,omitempty"`
-	Addresses []string `json:"addresses"`
-	Devices   int      `json:"devices"`
-	Disabled  bool     `json:"disabled,omitempty"`
-	Used      *Usage   `json:"used,omitempty"` // nil: it cannot be found out
-	Quota     Quota    `json:"quota,omitzero"` // what is in force
+	Name       string   `json:"name"`
+	FullName   string   `json:"full_name,omitempty"`
+	Addresses  []string `json:"addresses"`
+	Devices    int      `json:"devices"`
+	Disabled   bool     `json:"disabled,omitempty"`
+	NoPassword bool     `json:"no_password,omitempty"` // they cannot sign in before they are given one
+	Used       *Usage   `json:"used,omitempty"`        // nil: it cannot be found out
+	Quota      Quota    `json:"quota,omitzero"`        // what is in force
 }
 
 // NewPerson is somebody to add.

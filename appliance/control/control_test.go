@@ -181,9 +181,9 @@ func TestPeople(t *testing.T) {
 			people[i].Used = nil // TestQuota looks at it
 		}
 		got := fmt.Sprint(people)
-		want := "[{ann Ann Miller [ann@example.org ann@bücher.example us@example.org] 0 false <nil> {0 0}}" +
-			" {ben  [ben@example.org ben@bücher.example us@example.org boss@example.org] 0 false <nil> {0 0}}" +
-			" {cleo Cleo Müller [cleo@example.org cleo@bücher.example] 0 false <nil> {0 0}}]"
+		want := "[{ann Ann Miller [ann@example.org ann@bücher.example us@example.org] 0 false false <nil> {0 0}}" +
+			" {ben  [ben@example.org ben@bücher.example us@example.org boss@example.org] 0 false false <nil> {0 0}}" +
+			" {cleo Cleo Müller [cleo@example.org cleo@bücher.example] 0 false false <nil> {0 0}}]"
 		if got != want {
 			t.Errorf("people: %s\nwant %s", got, want)
 		}

@@ -18,7 +18,7 @@ func (s *server) people(r *http.Request) (any, error) {
 	c, _ := s.appliance.Config()
 	list := make([]Person, 0, len(c.People))
 	for _, p := range c.People {
-		told := Person{Name: p.Name, FullName: p.FullName, Devices: len(p.Devices), Disabled: p.Disabled, Addresses: []string{}}
+		told := Person{Name: p.Name, FullName: p.FullName, Devices: len(p.Devices), Disabled: p.Disabled, NoPassword: p.Password == config.NoPassword, Addresses: []string{}}
 		for _, a := range accounts.Addresses(c, p.Name) {
 			told.Addresses = append(told.Addresses, a.Unicode())
 		}

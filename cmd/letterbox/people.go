@@ -158,6 +158,9 @@ func userList(ctx context.Context, args []string, c console) error {
 			if p.Disabled {
 				addresses += " (switched off)"
 			}
+			if p.NoPassword {
+				addresses += " (no password yet: letterbox user passwd)"
+			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, p.FullName, addresses, told(p))
 		}
 		return w.Flush()
