@@ -199,7 +199,7 @@ var errNumberedAnew = &Unreadable{errors.New("the server numbered its messages a
 
 // examine opens a folder, if it is not open.
 func (s *IMAP) examine(f *imapFolder) error {
-	if s.open == f.wire {
+	if s.open == f.wire && f.validity != 0 {
 		return nil
 	}
 	s.open = ""
