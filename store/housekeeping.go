@@ -95,10 +95,37 @@ func (m *Mailbox) worn() bool { return m.lines > 2*len(m.x.Records)+1000 }
 func (m *Mailbox) tidy() error {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
-	if m.usable() != nil || !m.loaded || !m.worn() {
+	if m.usable() != nil || !m.loaded {
 		return nil
 	}
-	return m.sync(true)
+	if m.worn() {
+		if err := m.sync(true); err != nil {
+			return err
+		}
+	}
+	return m.renewIndex()
+}
+
+// maxRenewal is how many octets of an index are copied while whoever wants to write
+// waits: about as many messages as are read of a folder in a second. What is more waits
+// for the mailbox to be closed.
+const maxRenewal = 16 << 20
+
+// renewIndex makes the index's files small again, if they are mostly of messages
+// that are gone. Readers go on meanwhile. The caller holds writeMu.
+func (m *Mailbox) renewIndex() error {
+	if worn, live := m.x.Worn(); !worn || live > maxRenewal {
+		return nil
+	}
+	err := m.x.Renew(func(adopt func() error) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return adopt()
+	})
+	if err != nil {
+		m.a.s.log.Warn("writing the index anew", "person", m.a.person, "mailbox", m.name, "err", err)
+	}
+	return nil
 }
 
 // expire removes what was expunged so long ago that it is not kept any longer.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -109,7 +110,8 @@ func TestHousekeepingOfOpenMailbox(t *testing.T) {
 	b := m.NewBatch()
 	defer b.Close()
 	for n := range 1200 {
-		if err := b.Add(t.Context(), AppendMessage{In: incoming(t, s, text(n))}); err != nil {
+		long := strings.Replace(text(n), "To:", "X-Long: x\r\nTo: "+strings.Repeat("somebody@example.org, ", 50), 1) // so that there is much to forget
+		if err := b.Add(t.Context(), AppendMessage{In: incoming(t, s, long)}); err != nil {
 			t.Fatal(err)
 		}
 		if n%100 == 99 {
@@ -131,8 +133,31 @@ func TestHousekeepingOfOpenMailbox(t *testing.T) {
 	if err != nil || after.Size() > before.Size()/10 {
 		t.Errorf("the list had %d octets, and has %d, %v", before.Size(), after.Size(), err)
 	}
-	if got := m.Status(); got.Messages != 10 || got.UIDNext != 1201 {
+	data, err := os.Stat(filepath.Join(dir, "mail", "ann", "Maildir", "letterbox.data"))
+	if err != nil || data.Size() > 40_000 {
+		t.Errorf("the index has %d octets of data, %v", data.Size(), err)
+	}
+	for _, uid := range m.UIDs(nil) {
+		if env, err := m.AppendEnvelope(nil, uid); err != nil || !strings.Contains(string(env), fmt.Sprint("letter ", uid-1)) {
+			t.Errorf("ENVELOPE of %d is %s, %v", uid, env, err)
+		}
+	}
+	deliver(t, s, "", text(2000))
+	if env, err := m.AppendEnvelope(nil, 1201); err != nil || !strings.Contains(string(env), "letter 2000") {
+		t.Errorf("ENVELOPE is %s, %v", env, err)
+	}
+	if err := m.Expunge([]UID{1201}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Status(); got.Messages != 10 || got.UIDNext != 1202 {
 		t.Errorf("status %+v", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := mailbox(t, openAt(t, dir, &now), "INBOX")
+	if env, err := again.AppendEnvelope(nil, 3); err != nil || !strings.Contains(string(env), "letter 2") || again.Status().Messages != 10 {
+		t.Errorf("afterwards %+v, ENVELOPE %s, %v", again.Status(), env, err)
 	}
 }
 

@@ -23,9 +23,33 @@ type compaction struct {
 	textless map[int]bool // records whose text cannot be read
 }
 
+// worn reports whether most of the data or of the text is dead.
+func (x *Index) worn() bool {
+	return mostlyDead(x.dead.data, x.data.Size()) || mostlyDead(x.dead.text, x.text.Size())
+}
+
+// Worn reports whether most of the files is of messages that are gone, so that Renew
+// makes them small, and how many octets are not: that is what Renew copies.
+func (x *Index) Worn() (worn bool, live int64) {
+	if x.file.broken {
+		return false, 0
+	}
+	return x.worn(), x.data.Size() - x.dead.data + x.text.Size() - x.dead.text
+}
+
+// Renew does for an index that stays open what Close does for its files. Readers may
+// go on until it calls alone, which calls what it is given while there are none.
+func (x *Index) Renew(alone func(adopt func() error) error) error {
+	err := x.compact(alone)
+	if serr := x.writeSnapshot(); serr != nil {
+		return x.fail(errors.Join(err, serr))
+	}
+	return err
+}
+
 // compact writes what is in use of data and text to new files. Where they cannot
 // be written the old ones stay.
-func (x *Index) compact() error {
+func (x *Index) compact(alone func(adopt func() error) error) error {
 	c, err := newCompaction(x.file.root, len(x.Records))
 	if err != nil {
 		return err
@@ -35,16 +59,18 @@ func (x *Index) compact() error {
 			return errors.Join(err, c.discard())
 		}
 	}
-	// A crash after the first of these renames costs the texts, one after the
-	// second everything, until the index that belongs to them is there.
-	err = c.root.Rename(TextName+temporary, TextName)
-	if err == nil {
-		err = c.root.Rename(DataName+temporary, DataName)
-	}
-	if err != nil {
-		return errors.Join(err, c.discard())
-	}
-	return c.adopt(x)
+	return alone(func() error {
+		// A crash after the first of these renames costs the texts, one after the
+		// second everything, until the index that belongs to them is there.
+		err := c.root.Rename(TextName+temporary, TextName)
+		if err == nil {
+			err = c.root.Rename(DataName+temporary, DataName)
+		}
+		if err != nil {
+			return errors.Join(err, c.discard())
+		}
+		return c.adopt(x)
+	})
 }
 
 func newCompaction(root *os.Root, records int) (*compaction, error) {

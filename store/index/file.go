@@ -360,7 +360,7 @@ func (x *Index) appendSnapshot(l *logFile) error {
 func (x *Index) rewrite(compact bool) error {
 	var err error
 	if compact {
-		err = x.compact()
+		err = x.compact(func(adopt func() error) error { return adopt() })
 	}
 	if serr := x.writeSnapshot(); serr != nil {
 		return x.fail(errors.Join(err, serr))
@@ -378,7 +378,7 @@ func (x *Index) Close(signature [16]int64, settled bool) error {
 	x.State.Signature, x.State.Clean, x.State.Settled = signature, true, settled
 	var err error
 	log := x.file.size - x.file.snapshot
-	dead := mostlyDead(x.dead.data, x.data.Size()) || mostlyDead(x.dead.text, x.text.Size())
+	dead := x.worn()
 	switch {
 	case log > minLogRewrite+x.file.snapshot/2, dead:
 		err = x.rewrite(dead)
