@@ -6,6 +6,11 @@ BUILD_DATE   ?= $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS      := -s -w -X main.version=$(VERSION) -X main.buildDate=$(BUILD_DATE)
 # HTTP/2 would be half a megabyte of the binary for a set-up page.
 TAGS         := nethttpomithttp2
+# Packages that are never in a hurry are compiled without inlining, which makes the binary 3 % smaller.
+COLD         := github.com/... golang.org/x/net/... golang.org/x/text/internal/... golang.org/x/text/language/... vendor/... \
+	crypto/x509 encoding/asn1 encoding/json encoding/pem go/... html/template log/slog mime/... net net/http net/http/... \
+	net/mail net/textproto net/url regexp/... text/template/...
+GCFLAGS      := $(foreach package,$(COLD),-gcflags='$(package)=-l')
 PORT_OFFSET  ?= 10000
 FUZZTIME     ?= 30s
 SCREENSHOTS  ?= bin/screenshots
@@ -31,7 +36,7 @@ run: ## try it: a fresh household in a temporary folder on loopback ports, until
 	@exec $(BIN)/letterbox demo --port-offset $(PORT_OFFSET)
 
 build: ## build bin/letterbox for this machine, static and stripped
-	CGO_ENABLED=0 $(GO) build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/letterbox ./cmd/letterbox
+	CGO_ENABLED=0 $(GO) build -tags '$(TAGS)' $(GCFLAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/letterbox ./cmd/letterbox
 
 test: ## run every test that needs nothing but Go (with the race detector where there is a C compiler)
 	$(GO) test -tags '$(TAGS)' $(RACE) -shuffle=on ./...
@@ -62,7 +67,7 @@ cross-%:
 	case $$rest in *-*) variant=$${rest#*-};; esac; \
 	out=$(BIN)/letterbox-$$os-$$rest; \
 	case $$arch in arm) export GOARM=$$variant;; mips|mipsle) export GOMIPS=$$variant;; esac; \
-	CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -tags '$(TAGS)' -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/letterbox; \
+	CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -tags '$(TAGS)' $(GCFLAGS) -trimpath -ldflags '$(LDFLAGS)' -o $$out ./cmd/letterbox; \
 	size=$$(wc -c <$$out); echo "$$out $$size bytes"; test $$size -le $(MAX_BINARY)
 
 interop: build cross-linux_arm-6 ## drive a running server with other people's programs (Debian packages: see .ci/run)
