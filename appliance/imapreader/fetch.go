@@ -74,7 +74,7 @@ type Fetch struct {
 	bodies  bool   // octets were asked for
 	missing bool   // there are none
 
-	hasFlags, hasSize bool
+	hasFlags, hasSize, seen bool // what the response has told already; seen: octets
 }
 
 // Fetch asks for whole messages. Call Next.
@@ -131,7 +131,7 @@ func (f *Fetch) next() bool {
 			continue
 		}
 		f.Message, f.Octets, f.From, f.left, f.quoted, f.missing = Message{}, 0, Unknown, 0, "", false
-		f.hasFlags, f.hasSize = false, false
+		f.hasFlags, f.hasSize, f.seen = false, false, false
 		f.c.s.spaces()
 		f.c.s.expect('(')
 		f.items()
@@ -206,11 +206,11 @@ func (f *Fetch) section(name string) bool {
 		s.expect('>')
 	}
 	s.spaces()
-	if name != "BODY" || !whole || !f.bodies {
+	if name != "BODY" || !whole || !f.bodies || f.seen {
 		s.skip(0)
 		return false
 	}
-	f.From, f.open = from, true
+	f.From, f.open, f.seen = from, true, true
 	switch s.peek() {
 	case '{', '~':
 		f.left = s.literal()

@@ -54,6 +54,13 @@ func (s *oddServer) serve(n int, conn net.Conn) {
 	lines := bufio.NewScanner(conn)
 	for lines.Scan() {
 		tag, command, _ := strings.Cut(lines.Text(), " ")
+		for strings.HasSuffix(command, "}") { // a literal; none of ours has a line end in it
+			io.WriteString(w, "+ go on\r\n")
+			if w.Flush() != nil || !lines.Scan() {
+				return
+			}
+			command = command[:strings.LastIndex(command, "{")] + lines.Text()
+		}
 		end := s.answer(n, command, w)
 		if end != "" {
 			fmt.Fprintf(w, "%s %s\r\n", tag, end)
