@@ -68,7 +68,8 @@
 // which mail was written: housekeeping.go), spool/in-* (long
 // messages being received, worth nothing after a restart), mail/<person>/Maildir,
 // mail/<person>/Expunged (what was expunged, by day and folder: maildir.Bin),
-// mail/<person>/quota-warned (warning.go) and mail/.removed. In each folder, beside Dovecot's files, whose form is told
+// mail/<person>/quota-warned (warning.go), mail/<person>/adopted and mail/.adopt-<person>
+// (mail taken over from another server: adopt.go) and mail/.removed. In each folder, beside Dovecot's files, whose form is told
 // in package maildir as are letterbox-folder, letterbox-intent.* and
 // letterbox-rename: the caches letterbox.index, letterbox.data and letterbox.text,
 // told in package index.
