@@ -11,6 +11,9 @@
 // settled by the store before a message is written; quota.go tells it how much, and leaves a mail with whose mailbox is nearly full.
 // Mail for elsewhere is refused at submission: nothing leaves the house yet.
 //
+// Mail from elsewhere is brought by the letterbox command (package transfer), which reads it where it lies and hands it over in batches
+// through the control plane: importing.go puts each batch into a mailbox, whole or not at all.
+//
 // # How a configuration is applied
 //
 // There is one path, Update, for the set-up page, the control socket, SIGHUP and the start itself: a restart is the application of
