@@ -76,7 +76,7 @@ func Open(dir string, o Options) (*Store, error) {
 		o.Now = time.Now
 	}
 	mail := filepath.Join(dir, "mail")
-	if err := os.MkdirAll(mail, 0o700); err != nil {
+	if err := atomicfile.MkdirAll(mail, 0o700); err != nil {
 		return nil, diskError(fmt.Errorf("making the mail directory: %w", err))
 	}
 	lock, err := lockDir(dir)
@@ -123,12 +123,12 @@ func (s *Store) prepare(dir string) error {
 // name begins with it.
 const buildingPrefix = ".new-"
 
-// clearBuilding removes accounts that a crash left half made: nobody has ever
-// had mail in them. One that cannot be removed only takes room.
+// clearBuilding removes what a crash left half made: accounts, in which nobody has
+// ever had mail, and what was tried out. One that cannot be removed only takes room.
 func (s *Store) clearBuilding() {
 	entries, err := os.ReadDir(s.dir)
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), buildingPrefix) {
+		if strings.HasPrefix(e.Name(), buildingPrefix) || strings.HasPrefix(e.Name(), maildir.ProbePrefix) {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, e.Name())))
 		}
 	}
@@ -288,7 +288,7 @@ func (s *Store) RemoveAccount(person string) error {
 	s.making.Lock()
 	defer s.making.Unlock()
 	aside := filepath.Join(s.dir, removedDir)
-	if err := os.MkdirAll(aside, 0o700); err != nil {
+	if err := atomicfile.MkdirAll(aside, 0o700); err != nil {
 		return diskError(err)
 	}
 	to := filepath.Join(aside, fmt.Sprintf("%s-%d-%s", person, s.clock.now().Unix(), rand.Text()[:8]))

@@ -169,6 +169,25 @@ func removeTemp(root *os.Root, name string, step func(string) error) error {
 	return nil
 }
 
+// MkdirAll makes the directory at path, durably, and those above it that are missing.
+func MkdirAll(path string, perm os.FileMode) error {
+	path = filepath.Clean(path)
+	err := os.Mkdir(path, perm)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := MkdirAll(filepath.Dir(path), perm); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, perm)
+	}
+	if err == nil {
+		return SyncDir(filepath.Dir(path))
+	}
+	if info, serr := os.Stat(path); serr == nil && info.IsDir() {
+		return nil
+	}
+	return err
+}
+
 // SyncDir makes the entries of the directory at path durable.
 func SyncDir(path string) error {
 	return syncOpened(os.Open(path))

@@ -57,6 +57,28 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
+func TestMkdirAll(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a", "b", "c")
+	for range 2 {
+		if err := MkdirAll(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"file", "file/below"} {
+		if err := MkdirAll(filepath.Join(dir, name), 0o700); err == nil {
+			t.Errorf("%s was made", name)
+		}
+	}
+}
+
 func TestSyncDirOfNothing(t *testing.T) {
 	t.Parallel()
 	if err := SyncDir(filepath.Join(t.TempDir(), "missing")); !errors.Is(err, os.ErrNotExist) {

@@ -29,6 +29,10 @@ type Abilities struct {
 // one sentence that says why.
 var ErrUnfit = errors.New("mail cannot be kept safely in this folder")
 
+// ProbePrefix begins the names of the directories that Probe tries things out in.
+// One that was there before was left by a crash.
+const ProbePrefix = ".letterbox-probe-"
+
 // Probe tries out, in a directory of its own that it removes again, what a
 // file system must do to hold mail safely. dir is where the mail is to lie and
 // must exist. An error that wraps ErrUnfit is one plain sentence.
@@ -41,7 +45,7 @@ func Probe(dir string) (Abilities, error) {
 }
 
 func probeIn(dir string) (a Abilities, err error) {
-	path, err := os.MkdirTemp(dir, "letterbox-probe-")
+	path, err := os.MkdirTemp(dir, ProbePrefix)
 	if err != nil {
 		return a, unfit("nothing can be created in it", err)
 	}

@@ -134,7 +134,7 @@ func parseKey(der []byte) (*ecdsa.PrivateKey, error) {
 // protect makes the folder and keeps other users out of it and its files: a copy put back by hand is often
 // readable by others. Some file systems have no modes: that is a warning, not the end.
 func (m *Manager) protect() error {
-	if err := os.MkdirAll(m.dir, 0o700); err != nil {
+	if err := atomicfile.MkdirAll(m.dir, 0o700); err != nil {
 		return fmt.Errorf("making the folder of the certificates: %w", err)
 	}
 	err := os.Chmod(m.dir, 0o700)
