@@ -81,12 +81,14 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 		return err
 	}
 	// What was shown before a crash may be missing in the index, and after a power
-	// cut the index may be an old one: what changes now gets mod-sequences above
-	// all that can have been shown.
+	// cut the index may be an old one, which knows nothing of a flag that was set
+	// and taken back, or of a message that came and went. So the index is believed
+	// about what there was, and not about when it changed: everything changes now,
+	// above all that can have been shown.
 	m.mu.Lock()
 	m.x.Ceiling = max(m.x.Ceiling, l.header.ModSeqCeiling)
 	if !m.loaded && (!m.complete || sig != m.sig) {
-		m.x.RaiseModSeq(l.header.ModSeqCeiling)
+		m.x.Forget(max(m.x.ModSeq, m.x.Ceiling) + 1)
 	}
 	m.mu.Unlock()
 

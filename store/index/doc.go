@@ -31,6 +31,7 @@
 //	X first u32, last u32, modseq u64 messages go
 //	V first u32, last u32, modseq u64 messages that went before the snapshot
 //	K name                           the next keyword
+//	G modseq u64                     what changed before is forgotten, see Forget
 //	O uid u32, file                  a file whose name is not the plain one
 //	T id u32                         a new text file; no message has a text yet
 //	S uidnext u32, modseq u64, ceiling u64, floor u64, signature 16 i64,

@@ -288,6 +288,8 @@ func opSize(op []byte) int {
 		return 1 + recordSize
 	case opFlags:
 		return 1 + 4 + 8 + 8
+	case opForget:
+		return 1 + 8
 	case opRemove, opVanish:
 		return 1 + 4 + 4 + 8
 	case opKeyword:

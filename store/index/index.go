@@ -179,12 +179,12 @@ func (x *Index) Reserve(next uint32) {
 	}
 }
 
-// RaiseModSeq notes that mod-sequences up to v may have been shown.
-func (x *Index) RaiseModSeq(v uint64) {
-	if v > x.State.ModSeq {
-		x.State.ModSeq = v
-		x.State.Clean = false
-	}
+// Forget gives up what is known of changes up to mod-sequence v, which is above
+// all that are in use: every message gets v, and what vanished is not remembered.
+func (x *Index) Forget(v uint64) {
+	x.applyForget(v)
+	x.State.Clean = false
+	x.pending = le.AppendUint64(append(x.pending, opForget), v)
 }
 
 // AddKeyword adds a keyword at the end of Keywords.

@@ -103,6 +103,32 @@ func TestCloseAndLoad(t *testing.T) {
 
 // TestDamage changes or cuts every part of the index: what is loaded is an
 // error or a beginning of what was written, and not called clean.
+func TestForget(t *testing.T) {
+	t.Parallel()
+	r := root(t)
+	x := build(t, r, 10)
+	x.Forget(100)
+	x.SetFlags(2, 1, 101)
+	if err := x.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	killed, err := Load(r)
+	if err != nil || !equal(x, killed) || killed.Floor != 100 || len(killed.Vanished) != 0 || killed.ModSeq != 101 {
+		t.Fatalf("%+v, %v", killed, err)
+	}
+	for i, rec := range killed.Records {
+		if want := uint64(100); i != 2 && rec.ModSeq != want {
+			t.Errorf("UID %d has mod-sequence %d, want %d", rec.UID, rec.ModSeq, want)
+		}
+	}
+	if err := killed.closeFiles(); err != nil {
+		t.Error(err)
+	}
+	if err := x.Close(x.Signature, true); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDamage(t *testing.T) {
 	t.Parallel()
 	r := root(t)

@@ -16,6 +16,7 @@ const (
 	opKeyword = 'K' // name
 	opOdd     = 'O' // uid, file name
 	opText    = 'T' // id of the text file
+	opForget  = 'G' // mod-sequence
 	opState   = 'S'
 )
 
@@ -125,6 +126,8 @@ func (x *Index) apply(block []byte) error {
 			x.odd[uid] = r.string()
 		case opText:
 			x.applyText(r.u32())
+		case opForget:
+			x.applyForget(r.u64())
 		case opState:
 			v := x.State.UIDValidity
 			x.State, x.dead = r.state()
@@ -173,5 +176,12 @@ func (x *Index) applyRemove(v Vanished, records bool) {
 		x.Records[i].Bits |= gone
 		delete(x.odd, x.Records[i].UID)
 		x.removed = true
+	}
+}
+
+func (x *Index) applyForget(v uint64) {
+	x.State.ModSeq, x.State.Floor, x.Vanished = max(x.State.ModSeq, v), max(x.State.Floor, v), nil
+	for i := range x.Records {
+		x.Records[i].ModSeq = v
 	}
 }
