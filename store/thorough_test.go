@@ -1,0 +1,5 @@
+//go:build interop && crash
+
+package store
+
+const thorough = true
