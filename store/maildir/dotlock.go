@@ -28,8 +28,9 @@ const (
 	staleList          = 2 * time.Minute  // dovecot-uidlist and dovecot-keywords
 	staleSubscriptions = 30 * time.Second // subscriptions
 
-	// staleEmpty is for a lock that names nobody: whoever takes one says at once who it is, so that this one was left by a power cut.
-	staleEmpty = 2 * time.Second
+	// staleNameless is for a lock that names nobody: whoever takes one says at once who it is, so that this one was left by a power cut,
+	// which leaves nothing in it, or zeros.
+	staleNameless = 2 * time.Second
 )
 
 // ErrLocked is wrapped when another program held a lock until the context
@@ -232,7 +233,8 @@ func (l *dotlock) overrideStale(w *staleWatch, target string) (removed bool, err
 	if err != nil {
 		return false, err
 	}
-	if !w.isStale(info, statStamp(l.fs, target)) && !l.ownerDead() {
+	owner, named := l.owner()
+	if !w.isStale(info, statStamp(l.fs, target), named) && !owner.dead() {
 		return false, nil
 	}
 	// Nobody but a program that also found it stale removes it; that it is
@@ -245,34 +247,49 @@ func (l *dotlock) overrideStale(w *staleWatch, target string) (removed bool, err
 }
 
 // isStale reports whether lock and file have not changed for the time, by
-// their own times or by our watching them: the clock may be wrong.
-func (w *staleWatch) isStale(lock fs.FileInfo, file FileStamp) bool {
+// their own times or by our watching them: the clock may be wrong. named: the lock
+// says whose it is.
+func (w *staleWatch) isStale(lock fs.FileInfo, file FileStamp, named bool) bool {
 	now := time.Now()
 	if stamp := stampOf(lock); stamp != w.lock || file != w.file || w.unchangedAt.IsZero() {
 		w.lock, w.file, w.unchangedAt = stamp, file, now
 	}
 	watched := w.stale
-	if lock.Size() == 0 {
-		watched = staleEmpty
+	if !named {
+		watched = staleNameless
 	}
 	changed := max(lock.ModTime().UnixNano(), file.ModTime)
 	return now.Sub(w.unchangedAt) > watched || now.UnixNano()-changed > int64(w.stale)
 }
 
-// ownerDead reports whether the lock names a process of this machine that is
-// no more. One that names this process was left by an earlier one with the
-// same number: this process holds the turn, and so has no such lock.
-func (l *dotlock) ownerDead() bool {
+// lockOwner is the process that a lock names.
+type lockOwner struct {
+	pid  int
+	host string
+}
+
+// owner reads whose lock it is. Not named: it says nothing that can be read.
+func (l *dotlock) owner() (o lockOwner, named bool) {
 	text, err := l.readSmall(l.name, 512)
 	if err != nil {
-		return false
+		return o, true
 	}
 	number, host, ok := strings.Cut(string(text), ":")
 	pid, err := strconv.Atoi(number)
-	if !ok || err != nil || pid <= 0 || host != hostname() {
+	if !ok || err != nil || pid <= 0 {
+		return o, false
+	}
+	return lockOwner{pid, host}, true
+}
+
+// dead reports whether the process is one of this machine that is no more. A lock
+// that names this process was left by an earlier one with the same number: this
+// process holds the turn, and so has no such lock.
+func (o lockOwner) dead() bool {
+	if o.pid == 0 || o.host != hostname() {
 		return false
 	}
-	return pid == os.Getpid() || errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+	return o.pid == os.Getpid() || errors.Is(unix.Kill(o.pid, 0), unix.ESRCH)
 }
 
 // check fails with ErrLockLost when the lock is not ours any more.

@@ -391,7 +391,6 @@ func TestLockKeepsOthersOut(t *testing.T) {
 	}
 }
 
-// After a power cut a lock may be there without its text. Nobody waits two minutes for it.
 // A folder's lock is one file as long as the folder is open.
 func TestLockFileIsUsedAgain(t *testing.T) {
 	t.Parallel()
@@ -463,21 +462,27 @@ func TestLockWithoutHardLinks(t *testing.T) {
 	}
 }
 
-func TestEmptyLockIsNobodys(t *testing.T) {
+// After a power cut a lock may be there without its text, or with zeros for it. Nobody waits two minutes for it.
+func TestNamelessLockIsNobodys(t *testing.T) {
 	t.Parallel()
-	f := openFolder(t, openTree(t, Options{}), "INBOX")
-	path := filepath.Join(f.Path(), "dovecot-uidlist.lock")
-	must(t, os.WriteFile(path, nil, 0o600))
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := f.LockUIDList(ctx); !errors.Is(err, ErrLocked) {
-		t.Errorf("an empty lock at once: %v", err) // its maker may be about to write
+	for _, text := range []string{"", "\x00\x00\x00\x00\x00\x00", "12"} {
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			t.Parallel()
+			f := openFolder(t, openTree(t, Options{}), "INBOX")
+			path := filepath.Join(f.Path(), "dovecot-uidlist.lock")
+			must(t, os.WriteFile(path, []byte(text), 0o600))
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if _, err := f.LockUIDList(ctx); !errors.Is(err, ErrLocked) {
+				t.Errorf("at once: %v", err) // its maker may be about to write
+			}
+			ctx, cancel = context.WithTimeout(t.Context(), staleList/4)
+			defer cancel()
+			lock, err := f.LockUIDList(ctx)
+			must(t, err)
+			must(t, lock.Unlock())
+		})
 	}
-	ctx, cancel = context.WithTimeout(t.Context(), staleList/4)
-	defer cancel()
-	lock, err := f.LockUIDList(ctx)
-	must(t, err)
-	must(t, lock.Unlock())
 }
 
 // Goroutines take turns without the file system.
