@@ -117,8 +117,8 @@ func nameFor(m *Mailbox) string {
 	return m.a.person + ":" + m.Name()
 }
 
-// read reads all of a mailbox, as a program would that has seen nothing before.
-func read(t testing.TB, m *Mailbox) view {
+// readWhole reads all of a mailbox, as a program would that has seen nothing before.
+func readWhole(t testing.TB, m *Mailbox) view {
 	t.Helper()
 	st, shown, metas := viewOf(m)
 	v := view{st, map[UID]string{}, map[UID]string{}, map[UID]string{}}
@@ -138,7 +138,7 @@ func look(t testing.TB, s *Store) map[string]view {
 	t.Helper()
 	f := map[string]view{}
 	err := visit(s, func(m *Mailbox) error {
-		f[nameFor(m)] = read(t, m)
+		f[nameFor(m)] = readWhole(t, m)
 		return nil
 	})
 	if err != nil {
@@ -326,6 +326,14 @@ func manyKeywords() (names []string) {
 	return names
 }
 
+// undelete brings back all that ann has expunged.
+func undelete(s *Store) error {
+	return withAccount(s, func(a *Account) error {
+		_, err := a.Undelete(context.Background(), Which{})
+		return err
+	})
+}
+
 // elsewhere checks that the letters which an operation has nothing to do with are where they were.
 func elsewhere(f aftermath, boxes ...string) error {
 	home := map[string][]int{"INBOX": {0, 1, 2, 3}, "Archive": {10, 11}, "Lists": {12}, "Lists/go": {13}, "ben:INBOX": {30}}
@@ -454,6 +462,28 @@ var crashCases = []crashCase{
 	}, check: func(done bool, f aftermath) error {
 		return errors.Join(elsewhere(f, "INBOX"), f.once([]int{1, 3}, "INBOX"),
 			must(!done || f.count("INBOX", 0)+f.count("INBOX", 2) == 0, "an expunged letter is back"))
+	}},
+	{name: "expunge and undelete", do: func(s *Store) error {
+		err := with(s, "INBOX", func(m *Mailbox) error { return m.Expunge([]UID{1, 3}) })
+		return errors.Join(err, undelete(s))
+	}, check: func(done bool, f aftermath) error {
+		return errors.Join(elsewhere(f, "INBOX"), f.once([]int{1, 3}, "INBOX"), must(!done || f.flags("INBOX", 0) == `\Flagged red` && f.count("INBOX", 2) == 1, "not brought back"),
+			must(f.count("INBOX", 0) <= 1 && f.count("INBOX", 2) <= 1, "a letter is there twice"))
+	}},
+	{name: "delete and undelete", do: func(s *Store) error {
+		return errors.Join(withAccount(s, func(a *Account) error { return a.Delete("Archive") }), undelete(s))
+	}, check: func(done bool, f aftermath) error {
+		return errors.Join(elsewhere(f, "Archive"), must(f.count("Archive", 10) <= 1, "a letter is there twice"),
+			must(!done || f.count("Archive", 10) == 1 && f.count("Archive", 11) == 1, "not brought back"))
+	}},
+	{name: "expunge and purge", do: func(s *Store) error {
+		err := with(s, "INBOX", func(m *Mailbox) error { return m.Expunge([]UID{1, 3}) })
+		return errors.Join(err, withAccount(s, func(a *Account) error {
+			_, _, err := a.Purge(context.Background(), Which{})
+			return err
+		}))
+	}, check: func(done bool, f aftermath) error {
+		return errors.Join(elsewhere(f, "INBOX"), f.once([]int{1, 3}, "INBOX"), must(!done || f.count("INBOX", 0) == 0, "a purged letter is back"))
 	}},
 	{name: "append and expunge", do: func(s *Store) error {
 		if err := appendLetters(s, "INBOX", nil, 20); err != nil {
@@ -893,7 +923,7 @@ func verify(t testing.TB, dir string, c *crashCase, seen *onlookers, at int, don
 	found := aftermath{boxes: map[string]view{}, cut: cut && !done}
 	err = visit(s, func(m *Mailbox) error {
 		contradictions(m)
-		found.boxes[nameFor(m)] = read(t, m)
+		found.boxes[nameFor(m)] = readWhole(t, m)
 		return nil
 	})
 	recovered = true
@@ -910,7 +940,7 @@ func verify(t testing.TB, dir string, c *crashCase, seen *onlookers, at int, don
 		}
 		err := with(s, box, func(m *Mailbox) error {
 			contradictions(m)
-			for uid, txt := range read(t, m).texts {
+			for uid, txt := range readWhole(t, m).texts {
 				if txt == text(99) {
 					return must(uid >= found.boxes[box].st.UIDNext, "the next delivery has UID %d", uid)
 				}

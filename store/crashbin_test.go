@@ -5,8 +5,28 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"testing"
 )
+
+var errCrash = errors.New("the power is gone")
+
+// A crasher lets the disk change up to a step and not after it.
+type crasher struct {
+	mu    sync.Mutex // guards what follows
+	after int        // steps that still happen; negative: all
+	steps []string
+}
+
+func (c *crasher) step(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.after >= 0 && len(c.steps) >= c.after {
+		return errCrash
+	}
+	c.steps = append(c.steps, name)
+	return nil
+}
 
 // binCrash is an operation on a store with a bin: letters 0 to 3 are in INBOX, 10
 // and 11 in Archive, 20 was expunged from INBOX, 21 and 22 were in Gone, which was

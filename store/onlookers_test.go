@@ -108,8 +108,8 @@ func (b *boxMemory) until(at int) *boxMemory {
 	return c
 }
 
-// flagNames writes flags as a mail program sees them.
-func flagNames(f Flags, keywords []string) string {
+// flagText writes flags as a mail program sees them.
+func flagText(f Flags, keywords []string) string {
 	var names []string
 	for i, name := range SystemFlags {
 		if f.Has(1 << i) {
@@ -137,7 +137,7 @@ func viewOf(m *Mailbox) (st Status, v boxView, metas []Meta) {
 	for i := range m.x.Records {
 		meta := metaOf(&m.x.Records[i])
 		metas = append(metas, meta)
-		v.msgs[meta.UID] = shownMessage{flagNames(meta.Flags, m.x.Keywords), meta.ModSeq}
+		v.msgs[meta.UID] = shownMessage{flagText(meta.Flags, m.x.Keywords), meta.ModSeq}
 	}
 	return st, v, metas
 }
@@ -301,7 +301,7 @@ func (v *boxView) resync(m *Mailbox, now *boxView, have map[UID]string) error {
 		maps.DeleteFunc(have, func(uid UID, _ string) bool { _, ok := now.msgs[uid]; return !ok })
 	}
 	for _, meta := range c.Changed {
-		have[meta.UID] = flagNames(meta.Flags, keywords)
+		have[meta.UID] = flagText(meta.Flags, keywords)
 	}
 	want := map[UID]string{}
 	for uid, msg := range now.msgs {
