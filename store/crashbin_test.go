@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -130,7 +131,9 @@ func fillForCrash(t *testing.T, dir string) map[int]string {
 	if err := a.Create("Gone", ""); err != nil {
 		t.Fatal(err)
 	}
-	for l, name := range map[int]string{0: "INBOX", 1: "INBOX", 2: "INBOX", 3: "INBOX", 10: "Archive", 11: "Archive", 20: "INBOX", 21: "Gone", 22: "Gone"} {
+	homes := map[int]string{0: "INBOX", 1: "INBOX", 2: "INBOX", 3: "INBOX", 10: "Archive", 11: "Archive", 20: "INBOX", 21: "Gone", 22: "Gone"}
+	for _, l := range slices.Sorted(maps.Keys(homes)) {
+		name := homes[l]
 		deliver(t, s, "Sent", text(l)) // and on, so that its identity is not its name
 		from, to := mailbox(t, s, "Sent"), mailbox(t, s, name)
 		if _, err := from.Move(from.UIDs(nil), to); err != nil {
