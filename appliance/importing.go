@@ -154,6 +154,8 @@ func importError(person, folder string, err error) error {
 		status, reason = http.StatusInsufficientStorage, "the disk is full"
 	case errors.Is(err, store.ErrReadOnlyDisk):
 		status, reason = http.StatusInsufficientStorage, "the disk can only be read"
+	case errors.Is(err, store.ErrBadKeyword):
+		status, reason = http.StatusUnprocessableEntity, fmt.Sprintf("a message for %s has a flag that is none", folder)
 	case errors.Is(err, store.ErrBadName):
 		status, reason = http.StatusUnprocessableEntity, fmt.Sprintf("no folder can be called %q", folder)
 	case errors.Is(err, store.ErrTooManyMailboxes), errors.Is(err, store.ErrSubscriptionLimit):

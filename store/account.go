@@ -27,6 +27,8 @@ type Account struct {
 
 	counting sync.Mutex // held by who counts the folders
 
+	unreadable unreadable
+
 	mu     sync.Mutex // guards the list of mailboxes on disk and what follows
 	closed bool
 	open   map[string]*Mailbox // by canonical name, also those that linger unused; those without a name any more by one that none can have

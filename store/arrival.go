@@ -141,6 +141,11 @@ type writerOnly struct{ io.Writer }
 // each other share one numbering and two syncs. On error none of as is in the
 // mailbox.
 func (m *Mailbox) place(ctx context.Context, as ...*arrival) error {
+	for _, a := range as { // else those who are placed together would be refused together
+		if _, _, err := m.findFlags(a.names); err != nil {
+			return err
+		}
+	}
 	m.queueMu.Lock()
 	m.queue = append(m.queue, as...)
 	m.queueMu.Unlock()
@@ -152,6 +157,9 @@ func (m *Mailbox) place(ctx context.Context, as ...*arrival) error {
 		queue := m.queue
 		m.queue = nil
 		m.queueMu.Unlock()
+		for _, a := range queue {
+			a.err = errNotPlaced // until it is known to be there
+		}
 		m.placeAll(ctx, queue)
 	}
 	for _, a := range as {
@@ -162,8 +170,14 @@ func (m *Mailbox) place(ctx context.Context, as ...*arrival) error {
 	return nil
 }
 
+// errNotPlaced is what became of a message of which nobody said what became of it.
+var errNotPlaced = errors.New("the message was not placed")
+
 // placeAll places what waits, all or nothing. The caller holds writeMu.
 func (m *Mailbox) placeAll(ctx context.Context, as []*arrival) {
+	if len(as) == 0 {
+		return
+	}
 	err := m.usable()
 	if err == nil && !m.loaded {
 		err = ErrClosed
@@ -251,6 +265,7 @@ func (m *Mailbox) distrust() {
 func (m *Mailbox) catchUp(lock *maildir.UIDListLock, n int) (UID, error) {
 	if !lock.Unchanged(m.mark) {
 		if err := m.readMore(lock); err != nil {
+			m.mark = maildir.Mark{} // lines that were read may not have been taken in
 			return 0, err
 		}
 	}

@@ -166,7 +166,11 @@ func (c *checker) compare(ctx context.Context, m *Mailbox) error {
 			return err
 		}
 		s := newScan(m, l, lock)
-		if err := m.folder.Scan(s.entry); err != nil {
+		err = m.folder.Scan(s.entry)
+		if err == nil && s.missing() { // as syncLocked does
+			err = m.folder.Scan(s.missed)
+		}
+		if err != nil {
 			return err
 		}
 		c.differences(s, l)

@@ -145,7 +145,7 @@ func (m *Mailbox) transferOf(r index.Record) (t transfer, err error) {
 	if t.from, t.base, err = m.ref(&r); err != nil {
 		return t, err
 	}
-	if t.guid, err = m.guid(&r); err != nil {
+	if t.guid, err = m.listedGUID(&r); err != nil {
 		return t, err
 	}
 	if r.Bits&index.Parsed == 0 {

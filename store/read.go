@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"letterbox/store/index"
 	"letterbox/store/maildir"
@@ -299,6 +300,19 @@ func (m *Mailbox) EmailID(uid UID) (string, error) {
 		return "", err
 	}
 	return maildir.EmailID(guid), nil
+}
+
+// listedGUID is guid in a form that dovecot-uidlist can hold. Its EMAILID is the same.
+func (m *Mailbox) listedGUID(r *index.Record) (string, error) {
+	g, err := m.guid(r)
+	return listable(g), err
+}
+
+func listable(guid string) string {
+	if strings.ContainsAny(guid, " \r\n\x00") {
+		return maildir.EmailID(guid)
+	}
+	return guid
 }
 
 // guid returns what identifies a message: it goes with its copies.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"letterbox/store/index"
 )
@@ -43,6 +44,7 @@ func (m *Mailbox) readAhead(ctx context.Context) error {
 	if len(uids) == 0 {
 		return nil
 	}
+	id := m.Status().MailboxID
 	var found []reading
 	for _, uid := range uids {
 		if ctx.Err() != nil {
@@ -53,11 +55,13 @@ func (m *Mailbox) readAhead(ctx context.Context) error {
 		case err == nil && r.cut == nil:
 			found = append(found, r)
 		case err == nil:
+			m.a.unreadable.add(id, uint32(uid))
 			m.a.s.log.Warn("a message cannot be read to its end", "person", m.a.person, "mailbox", m.Name(), "err", r.cut)
 		case errors.Is(err, ErrExpunged):
 		case m.usable() != nil:
 			return err
 		default: // told to whoever wants to read it, and by check
+			m.a.unreadable.add(id, uint32(uid))
 			m.a.s.log.Warn("a message cannot be read", "person", m.a.person, "err", err)
 		}
 	}
@@ -67,7 +71,39 @@ func (m *Mailbox) readAhead(ctx context.Context) error {
 // unread reports whether the caches lack something of a message that they can
 // keep. The caller holds writeMu.
 func (m *Mailbox) unread(r *index.Record) bool {
-	return r.Bits&index.Parsed == 0 || r.Bits&index.HasText == 0 && m.x.Text().Kept()
+	lacks := r.Bits&index.Parsed == 0 || r.Bits&index.HasText == 0 && m.x.Text().Kept()
+	return lacks && !m.a.unreadable.has(m.x.MailboxID, r.UID)
+}
+
+// maxUnreadable bounds how many messages are remembered as unreadable.
+const maxUnreadable = 4096
+
+// unreadable remembers which messages could not be read, until the next start: a
+// failing disk is not made to try again each time their mailbox is opened. It may
+// be used by several goroutines.
+type unreadable struct {
+	mu   sync.Mutex // guards list
+	list map[unreadableMessage]bool
+}
+
+type unreadableMessage struct {
+	mailboxID string
+	uid       uint32
+}
+
+func (u *unreadable) add(mailboxID string, uid uint32) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.list == nil || len(u.list) >= maxUnreadable {
+		u.list = map[unreadableMessage]bool{}
+	}
+	u.list[unreadableMessage{mailboxID, uid}] = true
+}
+
+func (u *unreadable) has(mailboxID string, uid uint32) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.list[unreadableMessage{mailboxID, uid}]
 }
 
 // nextUnread returns the next messages to read.

@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
+
+	"letterbox/store/maildir"
 )
 
 // A mailbox with one bad file in it is a mailbox with one bad file in it.
@@ -226,4 +229,159 @@ func TestReadingBareLFInAnyOrder(t *testing.T) {
 		t.Errorf("behind the end: %d, %v", n, err)
 	}
 	check(0)
+}
+
+// Whoever waits to be placed together with others is never told that it was, when
+// nobody placed it.
+func TestPlacedTogetherWithWhatFails(t *testing.T) {
+	t.Parallel()
+	s, dir, hook := openHooked(t)
+	deliver(t, s, "Archive", text(1))
+	m := mailbox(t, s, "Archive")
+	cur := filepath.Join(dir, "mail", "ann", "Maildir", ".Archive", "cur")
+	var as []*arrival
+	for i := range 2 {
+		a, err := m.receive(incoming(t, s, text(10+i)), nil, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		as = append(as, a)
+	}
+	hook.Store(once(maildir.StepPlace, func() error { return os.Rename(cur, cur+".away") })) // another program takes the folder apart
+	m.writeMu.Lock()
+	placed := make(chan error, len(as))
+	for _, a := range as {
+		go func() { placed <- m.place(t.Context(), a) }()
+	}
+	for queued := 0; queued < len(as); {
+		m.queueMu.Lock()
+		queued = len(m.queue)
+		m.queueMu.Unlock()
+	}
+	m.writeMu.Unlock()
+	for range as {
+		if err := <-placed; err == nil {
+			t.Error("a message was called placed that is not there")
+		}
+	}
+	if err := os.Rename(cur+".away", cur); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, "Archive", text(2))
+}
+
+// A keyword that is none is the fault of who asked for it, not of those whose
+// messages are placed at the same time.
+func TestBadKeywordIsItsCallersOwn(t *testing.T) {
+	t.Parallel()
+	s := open(t, fastDir(t))
+	m := mailbox(t, s, "INBOX")
+	a, err := m.receive(incoming(t, s, text(1)), nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.names = []string{"no keyword"}
+	if err := m.place(t.Context(), a); !errors.Is(err, ErrBadKeyword) || len(m.queue) > 0 {
+		t.Errorf("%v, and %d wait", err, len(m.queue))
+	}
+	if err := a.discard(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A message with an old date is not taken for a temporary file that nobody wants,
+// while it waits to be placed.
+func TestTidyLeavesWhatIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	s := open(t, fastDir(t))
+	m := mailbox(t, s, "Archive")
+	b := m.NewBatch()
+	defer b.Close()
+	if err := b.Add(t.Context(), AppendMessage{In: incoming(t, s, text(1)), Date: time.Date(2015, 1, 1, 0, 0, 0, 0, time.UTC)}); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, "", text(2)) // asks for housekeeping
+	if err := care(s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Commit(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A name that no list can hold as an identity is copied and comes back, with the
+// EMAILID it had.
+func TestIdentityThatNoListCanHold(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	s := open(t, dir)
+	if err := os.WriteFile(filepath.Join(dir, "mail", "ann", "Maildir", ".Archive", "cur", "my mail:2,S"), []byte(text(1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, "Archive", text(2))
+	m, to := mailbox(t, s, "Archive"), mailbox(t, s, "Sent")
+	want := map[string]string{}
+	for _, uid := range m.UIDs(nil) {
+		id, err := m.EmailID(uid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[content(t, m, uid)] = id
+	}
+	if _, err := m.Copy(m.UIDs(nil), to); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Expunge(m.UIDs(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := account(t, s).Undelete(t.Context(), Which{}); err != nil || n != 2 {
+		t.Fatal(n, err)
+	}
+	for _, box := range []*Mailbox{m, to} {
+		for _, uid := range box.UIDs(nil) {
+			if id, err := box.EmailID(uid); err != nil || id != want[content(t, box, uid)] {
+				t.Errorf("%s %d: EMAILID %s, %v", box.Name(), uid, id, err)
+			}
+		}
+		if n := len(box.UIDs(nil)); n != 2 {
+			t.Errorf("%s has %d messages", box.Name(), n)
+		}
+	}
+}
+
+// Lines that were read by a sync that then failed are read again by the next.
+func TestSyncThatFailsHalfWay(t *testing.T) {
+	t.Parallel()
+	s, dir, hook := openHooked(t)
+	deliver(t, s, "Archive", text(1))
+	m := mailbox(t, s, "Archive")
+	folder := filepath.Join(dir, "mail", "ann", "Maildir", ".Archive")
+	list, err := os.OpenFile(filepath.Join(folder, "dovecot-uidlist"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = list.WriteString("2 :1700000000.M1P1.host\n")
+	for _, err := range []error{
+		err, list.Close(),
+		os.WriteFile(filepath.Join(folder, "cur", "1700000000.M1P1.host:2,"), []byte(text(7)), 0o600),
+		os.WriteFile(filepath.Join(folder, "new", "1700000001.M1P1.host"), []byte(text(8)), 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	broken := errors.New("the card is broken")
+	hook.Store(once(maildir.StepListAppend, func() error { return broken }))
+	if err := m.refresh(); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	if err := m.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, m, 2); got != text(7) {
+		t.Errorf("UID 2 is %q", got)
+	}
+	if uids := m.UIDs(nil); len(uids) != 3 {
+		t.Errorf("UIDs %v", uids)
+	}
 }

@@ -55,6 +55,9 @@ func (m *Mailbox) withList(ctx context.Context, sync func(*maildir.UIDListLock) 
 	case noRoom(err) && !m.loaded:
 		err = sync(nil)
 	}
+	if err != nil {
+		m.mark = maildir.Mark{} // lines that were read may not have been taken in
+	}
 	if noRoom(err) && m.loaded {
 		m.a.s.log.Warn("what other programs did cannot be taken in", "person", m.a.person, "mailbox", m.name, "err", err)
 		return nil // what is known can be read on

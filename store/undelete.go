@@ -187,7 +187,7 @@ func (m *Mailbox) planBack(k *maildir.KeptFolder, page []maildir.Entry) ([]trans
 		if err != nil {
 			return nil, diskError(err)
 		}
-		t := transfer{from: msg.At, base: msg.Base, guid: msg.GUID, flags: Flags(msg.Flags) &^ Deleted}
+		t := transfer{from: msg.At, base: msg.Base, guid: listable(msg.GUID), flags: Flags(msg.Flags) &^ Deleted}
 		believe(&t.src, fi.Size(), maildir.Name{Base: msg.Base}.Sizes())
 		t.src.SetDate(fi.ModTime().Unix())
 		if t.flags.Has(Forwarded) { // it is to have a letter

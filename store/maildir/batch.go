@@ -143,8 +143,9 @@ func (f *Folder) RemoveFound(at []Ref) (missing []Ref, err error) {
 	touched := make(map[string]bool, 2)
 	for _, ref := range at {
 		err = d.unlink(ref)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) { // or its directory is gone
 			missing, err = append(missing, ref), nil
+			continue
 		}
 		if err != nil {
 			break

@@ -187,10 +187,15 @@ func (f *Folder) syncHandle(dir string, h *handle) error {
 const tmpAge = 36 * time.Hour
 
 // CleanTmp removes temporary files, of messages and of the folder's own files,
-// that were last written more than 36 hours before now. Nothing is synced: what
-// a crash brings back goes next time.
+// that were last changed more than 36 hours before now, but none that are being
+// written through this Root. Nothing is synced: what a crash brings back goes next time.
 func (f *Folder) CleanTmp(now time.Time) error {
-	err := f.names(tmpDir, func(name string) error { return f.cleanOld(tmpDir+"/"+name, now) })
+	err := f.names(tmpDir, func(name string) error {
+		if f.root != nil && strings.HasPrefix(name, f.tempPrefix()) {
+			return nil
+		}
+		return f.cleanOld(tmpDir+"/"+name, now)
+	})
 	if err == nil {
 		err = f.names(".", func(name string) error {
 			if !atomicfile.IsTemp(name) {
@@ -207,7 +212,7 @@ func (f *Folder) CleanTmp(now time.Time) error {
 
 func (f *Folder) cleanOld(name string, now time.Time) error {
 	info, err := f.fs.Lstat(name)
-	if err != nil || !info.Mode().IsRegular() || now.Sub(info.ModTime()) <= tmpAge {
+	if err != nil || !info.Mode().IsRegular() || now.Sub(lastChange(info)) <= tmpAge {
 		return nil
 	}
 	return f.remove(StepCleanTmp, name)

@@ -40,6 +40,8 @@ type Root struct {
 	host  string
 	locks lockTable
 
+	session string // random: begins the names of what this Root writes into tmp/
+
 	renaming sync.Mutex // one Rename at a time, since there is one letterbox-rename
 }
 
@@ -93,7 +95,7 @@ func OpenRoot(dir string, o Options) (*Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the mail folder: %w", err)
 	}
-	r := &Root{tree: tree{fs: dirFS, hook: o.Step}, path: path, host: o.Host}
+	r := &Root{tree: tree{fs: dirFS, hook: o.Step}, path: path, host: o.Host, session: rand.Text()[:8]}
 	if r.host == "" {
 		r.host = hostname()
 	}

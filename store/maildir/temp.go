@@ -28,11 +28,20 @@ func (f *Folder) NewTemp() (*Temp, error) {
 	if err := f.step(StepTempCreate); err != nil {
 		return nil, fmt.Errorf("creating a message: %w", err)
 	}
-	t := &Temp{f: f, name: "letterbox-" + rand.Text()}
+	t := &Temp{f: f, name: f.tempPrefix() + rand.Text()}
 	if err := t.create(); err != nil {
 		return nil, fmt.Errorf("creating a message: %w", err)
 	}
 	return t, nil
+}
+
+// tempPrefix begins the names of messages that are being written now: no earlier
+// process has used it.
+func (f *Folder) tempPrefix() string {
+	if f.root == nil {
+		return "letterbox-"
+	}
+	return "letterbox-" + f.root.session + "-"
 }
 
 func (t *Temp) create() (err error) {
