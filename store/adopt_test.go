@@ -89,7 +89,7 @@ func TestAdopt(t *testing.T) {
 	if got := inboxOf(t, s, "ben"); got != "1234567 0011 [12 13] 100" {
 		t.Errorf("after the second time INBOX is %s", got)
 	}
-	deliverTo(t, s, "ben")
+	deliverOne(t, s, "ben")
 	if _, err := s.Adopt("ben"); !errors.Is(err, ErrHasMail) || !strings.Contains(err.Error(), "was used") {
 		t.Errorf("after a delivery: %v", err)
 	}
@@ -101,7 +101,7 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-func deliverTo(t *testing.T, s *Store, person string) {
+func deliverOne(t *testing.T, s *Store, person string) {
 	t.Helper()
 	if err := s.Deliver(t.Context(), incoming(t, s, text(9)), []Target{{Person: person}}); err != nil {
 		t.Fatal(err)
