@@ -239,7 +239,7 @@ func withAccount(s *Store, do func(a *Account) error) error {
 	return do(a)
 }
 
-func deliverTo(s *Store, txt string, to ...Target) error {
+func deliverText(s *Store, txt string, to ...Target) error {
 	in := s.NewIncoming()
 	defer in.Close()
 	if _, err := io.WriteString(in, txt); err != nil {
@@ -348,13 +348,13 @@ func elsewhere(f aftermath, boxes ...string) error {
 
 var crashCases = []crashCase{
 	{name: "deliver", do: func(s *Store) error {
-		return deliverTo(s, text(20), Target{Person: "ann", Flags: []string{"blue"}}, Target{Person: "ann", Mailbox: "Archive"}, Target{Person: "ben"})
+		return deliverText(s, text(20), Target{Person: "ann", Flags: []string{"blue"}}, Target{Person: "ann", Mailbox: "Archive"}, Target{Person: "ben"})
 	}, check: func(done bool, f aftermath) error {
 		all := f.count("INBOX", 20) == 1 && f.count("Archive", 20) == 1 && f.count("ben:INBOX", 20) == 1 && f.flags("INBOX", 20) == "blue"
 		return errors.Join(elsewhere(f), must(!done || all, "the delivered letter is missing"))
 	}},
 	{name: "deliver a long letter", do: func(s *Store) error {
-		return deliverTo(s, text(21)+strings.Repeat("Much to be said.\r\n", 10_000), Target{Person: "ann"}, Target{Person: "ann", Mailbox: "Trash"})
+		return deliverText(s, text(21)+strings.Repeat("Much to be said.\r\n", 10_000), Target{Person: "ann"}, Target{Person: "ann", Mailbox: "Trash"})
 	}, check: func(done bool, f aftermath) error {
 		n := map[string]int{}
 		for _, box := range []string{"INBOX", "Trash"} {
@@ -593,7 +593,7 @@ var crashCases = []crashCase{
 		return errors.Join(elsewhere(f), must(f.count("INBOX", 40)+f.count("INBOX", 41) >= 1, "both letters are gone"))
 	}},
 	{name: "create an account", do: func(s *Store) error {
-		return errors.Join(s.CreateAccount("cara"), deliverTo(s, text(20), Target{Person: "cara"}))
+		return errors.Join(s.CreateAccount("cara"), deliverText(s, text(20), Target{Person: "cara"}))
 	}, check: func(done bool, f aftermath) error {
 		_, drafts := f.boxes["cara:Drafts"]
 		_, there := f.boxes["cara:INBOX"]
@@ -601,7 +601,7 @@ var crashCases = []crashCase{
 			must(!done || drafts && f.count("cara:INBOX", 20) == 1, "the account is missing"))
 	}},
 	{name: "remove an account", do: func(s *Store) error {
-		return errors.Join(s.RemoveAccount("ben"), s.CreateAccount("ben"), deliverTo(s, text(31), Target{Person: "ben"}))
+		return errors.Join(s.RemoveAccount("ben"), s.CreateAccount("ben"), deliverText(s, text(31), Target{Person: "ben"}))
 	}, check: func(done bool, f aftermath) error {
 		return errors.Join(elsewhere(f, "ben:INBOX"), must(!done || f.count("ben:INBOX", 31) == 1 && f.count("ben:INBOX", 30) == 0, "the new account has %v", f.boxes["ben:INBOX"].texts))
 	}},
@@ -626,13 +626,13 @@ func furnish(t testing.TB, dir string) {
 		return errors.Join(a.Create("Lists", ""), a.Create("Lists/go", ""))
 	}))
 	for n := range 4 {
-		err = errors.Join(err, deliverTo(s, text(n), Target{Person: "ann"}))
+		err = errors.Join(err, deliverText(s, text(n), Target{Person: "ann"}))
 	}
 	for letter, box := range map[int]string{12: "Lists", 13: "Lists/go"} {
-		err = errors.Join(err, deliverTo(s, text(letter), Target{Person: "ann", Mailbox: box}))
+		err = errors.Join(err, deliverText(s, text(letter), Target{Person: "ann", Mailbox: box}))
 	}
-	err = errors.Join(err, deliverTo(s, text(10), Target{Person: "ann", Mailbox: "Archive"}), deliverTo(s, text(11), Target{Person: "ann", Mailbox: "Archive"}),
-		deliverTo(s, text(30), Target{Person: "ben"}), setFlags(s, "INBOX", []UID{1}, SetFlags, "red", `\Flagged`), s.Close())
+	err = errors.Join(err, deliverText(s, text(10), Target{Person: "ann", Mailbox: "Archive"}), deliverText(s, text(11), Target{Person: "ann", Mailbox: "Archive"}),
+		deliverText(s, text(30), Target{Person: "ben"}), setFlags(s, "INBOX", []UID{1}, SetFlags, "red", `\Flagged`), s.Close())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -935,7 +935,7 @@ func verify(t testing.TB, dir string, c *crashCase, seen *onlookers, at int, don
 	}
 	// And life goes on.
 	for _, box := range []string{"INBOX", "Trash"} {
-		if err := deliverTo(s, text(99), Target{Person: "ann", Mailbox: box}); err != nil {
+		if err := deliverText(s, text(99), Target{Person: "ann", Mailbox: box}); err != nil {
 			return steps, append(errs, fmt.Errorf("the next delivery: %w", err))
 		}
 		err := with(s, box, func(m *Mailbox) error {
