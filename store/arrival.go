@@ -203,7 +203,7 @@ func (m *Mailbox) placeFlags(as []*arrival) error {
 		}
 		f, err := m.makeFlags(a.names)
 		if errors.Is(err, ErrTooManyKeywords) {
-			f, _, err = m.findFlags(a.names)
+			f, err = m.makeSomeFlags(a.names)
 		}
 		if err != nil {
 			return err

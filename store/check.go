@@ -79,9 +79,12 @@ func (c *checker) mend(f Finding, did string, do func() error) {
 
 // folder checks the mailbox.
 func (c *checker) folder(ctx context.Context) error {
-	ids, err := c.list()
+	_, damage, err := c.list()
 	if err != nil {
 		c.fault(0, "dovecot-uidlist cannot be read: %v", err)
+	}
+	for _, d := range damage {
+		c.report(Finding{What: "dovecot-uidlist: " + d, Did: "it was written anew", Fault: true})
 	}
 	m, err := c.a.Open(c.mailbox)
 	switch {
@@ -96,6 +99,10 @@ func (c *checker) folder(ctx context.Context) error {
 		return err
 	}
 	c.letters(m)
+	ids, _, err := c.list() // again, for it may have been written anew
+	if err != nil {
+		return err
+	}
 	for _, uid := range m.UIDs(nil) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -107,32 +114,29 @@ func (c *checker) folder(ctx context.Context) error {
 	return nil
 }
 
-// list reads dovecot-uidlist as it is before anybody opens the mailbox. It returns
-// the hashes of the identities that messages have brought along, by UID.
-func (c *checker) list() (map[uint32]uint64, error) {
+// list reads dovecot-uidlist: the hashes of the identities that messages have
+// brought along, by UID, and what is damaged in words.
+func (c *checker) list() (ids map[uint32]uint64, damage []string, err error) {
 	folder, err := c.a.root.Folder(c.mailbox)
 	if err != nil {
-		return nil, ifMissing(err)
+		return nil, nil, ifMissing(err)
 	}
 	defer folder.Close()
 	r, err := folder.ReadUIDList(maildir.Mark{})
 	if err != nil {
-		return nil, ifMissing(err)
+		return nil, nil, ifMissing(err)
 	}
 	defer r.Close()
-	ids := map[uint32]uint64{}
+	ids = map[uint32]uint64{}
 	for rec, err := range r.All() {
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if rec.GUID != "" {
 			ids[rec.UID] = index.Hash(rec.GUID)
 		}
 	}
-	for _, d := range r.Damage() {
-		c.report(Finding{What: "dovecot-uidlist: " + d, Did: "it was written anew", Fault: true})
-	}
-	return ids, nil
+	return ids, r.Damage(), nil
 }
 
 // ifMissing forgives that something is not there, or not any more.

@@ -162,6 +162,22 @@ func (m *Mailbox) makeFlags(names []string) (Flags, error) {
 	return f, err
 }
 
+// makeSomeFlags is makeFlags for as many keywords as there is room for. The caller
+// holds writeMu.
+func (m *Mailbox) makeSomeFlags(names []string) (Flags, error) {
+	_, missing, err := m.findFlags(names)
+	if err != nil {
+		return 0, err
+	}
+	if room := MaxKeywords - len(m.x.Keywords); room > 0 && room < len(missing) {
+		if err := m.makeKeywords(missing[:room]); err != nil {
+			return 0, err
+		}
+	}
+	f, _, err := m.findFlags(names)
+	return f, err
+}
+
 func (m *Mailbox) findFlags(names []string) (f Flags, missing []string, err error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -385,3 +385,20 @@ func TestSyncThatFailsHalfWay(t *testing.T) {
 		t.Errorf("UIDs %v", uids)
 	}
 }
+
+// Of more keywords than a mailbox has room for, those for which there is are kept.
+func TestMoreKeywordsThanRoom(t *testing.T) {
+	t.Parallel()
+	s := open(t, fastDir(t))
+	m := mailbox(t, s, "INBOX")
+	names := []string{`\Flagged`}
+	for i := range MaxKeywords + 5 {
+		names = append(names, fmt.Sprint("k", i))
+	}
+	if _, err := m.Append(t.Context(), []AppendMessage{{In: incoming(t, s, text(1)), Flags: names}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := flagsOf(t, m)[1]; len(got) < 50 {
+		t.Errorf("it has %d of %d", len(got), len(names))
+	}
+}

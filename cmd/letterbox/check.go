@@ -57,14 +57,14 @@ func (s *checkSum) people(ctx context.Context, names []string) error {
 	case s.faults == 0:
 		return say(s.console, "Everything is as it should be.")
 	case left == 0:
-		return say(s.console, "What was wrong, %d in all, was made right.", s.faults)
+		return say(s.console, "All that was wrong was made right: %s.", faults(s.faults))
 	case s.mended > 0:
-		fmt.Fprintf(s.out, "Of what was wrong, %d were made right.\n", s.mended)
+		fmt.Fprintf(s.out, "Made right: %s.\n", faults(s.mended))
 	}
 	if s.repair {
-		return fmt.Errorf("%d faults are left; what cannot be made right from the mail itself must come from a backup", s.faults-s.mended)
+		return fmt.Errorf("%s left; what cannot be made right from the mail itself must come from a backup", faults(s.faults-s.mended))
 	}
-	return fmt.Errorf("%d faults are left; 'letterbox check --repair' makes right what can be", s.faults-s.mended)
+	return fmt.Errorf("%s left; 'letterbox check --repair' makes right what can be made right from the mail itself", faults(s.faults-s.mended))
 }
 
 func (s *checkSum) person(ctx context.Context, name string) error {
@@ -107,4 +107,11 @@ func (s *checkSum) tell(where string, r control.CheckReport) {
 	if r.More > 0 {
 		fmt.Fprintf(s.out, "%s: and %d more\n", where, r.More)
 	}
+}
+
+func faults(n int) string {
+	if n == 1 {
+		return "1 fault"
+	}
+	return fmt.Sprint(n, " faults")
 }
