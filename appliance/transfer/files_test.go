@@ -242,3 +242,31 @@ func TestNameOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestMboxDates: where a From line bears no date, the header tells it, and else the file.
+func TestMboxDates(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{"Inbox": "\ufeffFrom \r\nReceived: by x; Tue, 2 Jan 2024 03:04:05 +0000\r\nDate: Mon, 1 Jan 2024 03:04:05 +0000\r\n\r\n1\r\n\r\n" +
+		"From \r\nDate: Mon, 1 Jan 2024 03:04:05 +0000\r\n\r\n2\r\n\r\n" + from + "Date: Mon, 1 Jan 2024 03:04:05 +0000\n\n3\n\nFrom -\nSubject: 4\n\nDate: Mon, 1 Jan 2024 03:04:05 +0000\n"})
+	mtime := time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
+	if err := os.Chtimes(filepath.Join(dir, "Inbox"), mtime, mtime); err != nil {
+		t.Fatal(err)
+	}
+	src, err := OpenMbox([]string{dir}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	k := newKeeper()
+	bringAll(t, src, k)
+	var got []string
+	for _, m := range k.folders["INBOX"] {
+		got = append(got, m.Date.UTC().Format(time.DateTime))
+	}
+	for _, m := range k.folders["Inbox"] {
+		got = append(got, m.Date.UTC().Format(time.DateTime))
+	}
+	if want := []string{"2024-01-02 03:04:05", "2024-01-01 03:04:05", "1996-01-03 01:05:34", "2025-01-01 00:00:00"}; !slices.Equal(got, want) {
+		t.Errorf("the dates are %q, want %q", got, want)
+	}
+}

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 )
 
 // Mbox is a Source of mbox files, each of them a folder.
@@ -171,10 +173,11 @@ func (s *Mbox) Messages(ctx context.Context, f Folder, found func(Message) error
 		return &Unreadable{err}
 	}
 	defer file.Close()
-	return s.messages(ctx, newMboxReader(file, info.Size()), found)
+	return s.messages(ctx, newMboxReader(file, info.Size()), info.ModTime().Truncate(time.Second), found)
 }
 
-func (s *Mbox) messages(ctx context.Context, r *mboxReader, found func(Message) error) error {
+// messages reads r once. Messages that tell no date get that of the file.
+func (s *Mbox) messages(ctx context.Context, r *mboxReader, date time.Time, found func(Message) error) error {
 	for n := 1; ; n++ {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -186,13 +189,16 @@ func (s *Mbox) messages(ctx context.Context, r *mboxReader, found func(Message) 
 		if err != nil {
 			return err
 		}
-		date, _ := parseFromLine(r.from)
 		id, size, err := contentID(ctx, r, s.buf)
 		if err != nil {
 			return err
 		}
 		offset, length := r.Span()
-		m := Message{Name: fmt.Sprintf("message %d, which begins at octet %d", n, offset), ID: id, Date: date, Size: size, Share: length,
+		came, dated := parseFromLine(r.from)
+		if !dated {
+			came = cmp.Or(dateOf(r.Header()), date)
+		}
+		m := Message{Name: fmt.Sprintf("message %d, which begins at octet %d", n, offset), ID: id, Date: came, Size: size, Share: length,
 			Key: mboxMessage{offset, length, id}}
 		var thrownAway bool
 		if m.Flags, thrownAway = r.meta.flags(); thrownAway {

@@ -15,7 +15,7 @@ import (
 // An mboxReader reads the messages of an mbox file, one after the other, in memory that does not grow with message or line.
 //
 // A line that begins with "From " and bears a date with month, year and time begins a message, whether or not the line before it is
-// empty: some programs write none. Where a message has a Content-Length after which the file ends, or the next message begins, lines
+// empty: some programs write none. So does "From " or "From -" alone, as newer Thunderbirds write it, before a header field. Where a message has a Content-Length after which the file ends, or the next message begins, lines
 // of that form within it do not count (mboxcl2). The empty line before such a line, and one at the end of the file, belongs to the
 // file. ">From ", ">>From " and so on at the beginning of a line lose one ">" (mboxrd; mboxo, which quotes no further, loses one that it
 // did not put there).
@@ -31,6 +31,7 @@ type mboxReader struct {
 	// The message at hand.
 	from     []byte // its From line
 	begin    int64  // where that begins
+	head     int64  // where the header begins
 	open     bool   // it is not read to its end
 	inHeader bool
 	drop     bool // the header field at hand is taken out
@@ -65,7 +66,7 @@ const maxFromLine = 1000
 // maxMetaField is how much is kept of a header field.
 const maxMetaField = 16 << 10
 
-var errNoMbox = errors.New(`it is no mbox file: it does not begin with a line "From ..." that bears a date`)
+var errNoMbox = errors.New(`it is no mbox file: it does not begin with a line "From ..." that bears a date, or stands before a header`)
 
 func newMboxReader(file io.ReaderAt, size int64) *mboxReader {
 	buffer := max(4<<10, min(size, mboxBuffer))
@@ -87,7 +88,7 @@ func (r *mboxReader) Next() error {
 		return r.err
 	}
 	in := r.in
-	*r = mboxReader{file: r.file, size: r.size, in: in, off: r.off, from: r.next, begin: r.nextAt, open: true, inHeader: true, length: Unknown, err: r.err}
+	*r = mboxReader{file: r.file, size: r.size, in: in, off: r.off, from: r.next, begin: r.nextAt, head: r.off, open: true, inHeader: true, length: Unknown, err: r.err}
 	return nil
 }
 
@@ -101,7 +102,7 @@ func (r *mboxReader) findFirst() error {
 			line = bytes.TrimPrefix(line, []byte("\ufeff")) // some programs on Windows put it before any text
 		}
 		if len(bytes.Trim(line, "\r\n")) > 0 {
-			if _, ok := parseFromLine(line); !ok {
+			if !r.separates(line, r.off) {
 				return errNoMbox
 			}
 			r.next, r.nextAt = bytes.Clone(line), at
@@ -135,6 +136,12 @@ func (r *mboxReader) Span() (at, length int64) {
 		return r.begin, r.nextAt - r.begin
 	}
 	return r.begin, r.off - r.begin
+}
+
+// Header is the message from its header on, as it stands in the file, once it is read.
+func (r *mboxReader) Header() io.Reader {
+	at, length := r.Span()
+	return io.NewSectionReader(r.file, r.head, at+length-r.head)
 }
 
 // piece reads a line, or the next piece of one, into out.
@@ -185,7 +192,7 @@ func (r *mboxReader) emit(line []byte, begins bool) {
 
 // beginsMessage reports whether a line begins the next message.
 func (r *mboxReader) beginsMessage(line []byte, at int64) bool {
-	if _, ok := parseFromLine(line); !ok {
+	if !r.separates(line, r.off) {
 		return false
 	}
 	if end := r.body + r.length; r.body > 0 && r.length >= 0 && end > at && r.endsAt(end) {
@@ -195,21 +202,53 @@ func (r *mboxReader) beginsMessage(line []byte, at int64) bool {
 	return true
 }
 
+// separates reports whether a line, behind which the file goes on at next, is one that stands between messages.
+func (r *mboxReader) separates(line []byte, next int64) bool {
+	if _, ok := parseFromLine(line); ok {
+		return true
+	}
+	if alone := string(bytes.TrimRight(line, "\r\n")); alone != "From " && alone != "From -" || line[len(line)-1] != '\n' {
+		return false
+	}
+	b, ok := r.at(next, maxFieldName+1)
+	return ok && beginsField(b)
+}
+
+// at reads up to n octets of the file at an offset.
+func (r *mboxReader) at(off, n int64) ([]byte, bool) {
+	if off > r.size {
+		return nil, false
+	}
+	b := make([]byte, min(n, r.size-off))
+	k, err := r.file.ReadAt(b, off)
+	return b, k == len(b) && (err == nil || err == io.EOF)
+}
+
+// maxFieldName is the longest name of a header field that tells that a header begins.
+const maxFieldName = 127
+
+// beginsField reports whether text begins with the name of a header field and its colon (RFC 5322, 2.2).
+func beginsField(text []byte) bool {
+	name, _, ok := bytes.Cut(text, []byte{':'})
+	return ok && len(name) > 0 && !bytes.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c >= 0x7f })
+}
+
 // endsAt reports whether a message can end at an offset of the file.
 func (r *mboxReader) endsAt(off int64) bool {
-	if off > r.size {
+	b, ok := r.at(off, maxFromLine)
+	if !ok {
 		return false
 	}
-	b := make([]byte, min(maxFromLine, r.size-off))
-	if n, err := r.file.ReadAt(b, off); err != nil && (err != io.EOF || n < len(b)) {
-		return false
-	}
+	size := len(b)
 	b = bytes.TrimPrefix(bytes.TrimPrefix(b, []byte("\r")), []byte("\n"))
 	if len(b) == 0 {
 		return true
 	}
-	_, ok := parseFromLine(b)
-	return ok
+	line := b[:bytes.IndexByte(b, '\n')+1]
+	if len(line) == 0 { // the file ends in it
+		line = b
+	}
+	return r.separates(line, off+int64(size-len(b)+len(line)))
 }
 
 // header takes a piece of the header and returns what stays of it.

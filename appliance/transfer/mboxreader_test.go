@@ -65,6 +65,11 @@ func TestMboxReader(t *testing.T) {
 		"metadata":                   {from + "Status: RO\nX-Status: AF\nX-Keywords: a b\n c\nSubject: 1\nX-UID: 7\n more\nX-IMAPbase: 1 2\n\nStatus: R\n", []string{"Subject: 1\n\nStatus: R\n"}},
 		"metadata in lower case":     {from + "status:R\nx-mozilla-keys:   \n\tx  \nSubject: 1\n\n", []string{"Subject: 1\n"}},
 		"long metadata":              {from + "X-Keywords: " + long + "\n" + " " + long + "\nSubject: 1\n\nx\n", []string{"Subject: 1\n\nx\n"}},
+		"without sender and date":    {"From \r\nSubject: 1\r\n\r\none\r\n\r\nFrom \r\nX-Mozilla-Status: 0001\r\nSubject: 2\r\n\r\ntwo\r\n>From \r\nTo: x\r\n", []string{"Subject: 1\r\n\r\none\r\n", "Subject: 2\r\n\r\ntwo\r\nFrom \r\nTo: x\r\n"}},
+		"a dash alone":               {"From -\nSubject: 1\n\none\nFrom -\nSubject: 2\n\ntwo\n", []string{"Subject: 1\n\none\n", "Subject: 2\n\ntwo\n"}},
+		"with date and without":      {from + "Subject: 1\n\none\n\nFrom \nSubject: 2\n\ntwo\n\n" + from + "Subject: 3\n\n", []string{"Subject: 1\n\none\n", "Subject: 2\n\ntwo\n", "Subject: 3\n"}},
+		"From before text":           {from + "\nFrom \nhere to there: far\n\nFrom \n\nFrom -\n" + long + ": x\nFrom ", []string{"\nFrom \nhere to there: far\n\nFrom \n\nFrom -\n" + long + ": x\nFrom "}},
+		"BOM before From alone":      {"\ufeffFrom \r\nSubject: 1\r\n\r\n", []string{"Subject: 1\r\n"}},
 		"cut off":                    {from + "Subject: 1\n\nx\n\nFrom ann@example.org Sat Ja", []string{"Subject: 1\n\nx\n\nFrom ann@example.org Sat Ja"}},
 	} {
 		got, _, err := readMbox(tt.data)
@@ -72,7 +77,7 @@ func TestMboxReader(t *testing.T) {
 			t.Errorf("%s: %.300q, %v\nwant %.300q", name, got, err, tt.want)
 		}
 	}
-	for _, data := range []string{"x", "From here", "Subject: x\n\n", "\n\n>From x", "From me at noon\n", "\x00\x01", strings.Repeat("x", 100_000)} {
+	for _, data := range []string{"x", "From ", "From \nhere it is\n", "From here", "Subject: x\n\n", "\n\n>From x", "From me at noon\n", "\x00\x01", strings.Repeat("x", 100_000)} {
 		if got, _, err := readMbox(data); err != errNoMbox {
 			t.Errorf("%.20q is read as %q, %v", data, got, err)
 		}
@@ -141,6 +146,7 @@ func FuzzMbox(f *testing.F) {
 	f.Add([]byte(from+"Subject: 1\n\none\n\n"+from+"Subject: 2\n\n>From two\n"), uint8(1))
 	f.Add([]byte(from+"Content-Length: 52\nStatus: RO\n\nx\n\n"+from+"\nx\n\n"+from+"\ny\n"), uint8(7))
 	f.Add([]byte(from+"\r\n\r\n\n\nFrom x"), uint8(3))
+	f.Add([]byte("From \r\nTo: x\r\n\r\nx\r\nFrom -\nTo: y\n\nFrom \n"), uint8(2))
 	f.Fuzz(func(t *testing.T, data []byte, step uint8) {
 		r := newMboxReader(bytes.NewReader(data), int64(len(data)))
 		var end int64

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // endless is an mbox file of n messages that is nowhere: it is made as it is read.
@@ -56,7 +57,7 @@ func (s *endlessSource) Folders(context.Context) ([]Folder, error) {
 }
 
 func (s *endlessSource) Messages(ctx context.Context, _ Folder, found func(Message) error) error {
-	return s.messages(ctx, newMboxReader(s.file, s.file.size()), found)
+	return s.messages(ctx, newMboxReader(s.file, s.file.size()), time.Time{}, found)
 }
 
 func (s *endlessSource) Fetch(_ context.Context, _ Folder, msgs []Message, take func(int, io.Reader) error) error {
