@@ -14,8 +14,10 @@ import (
 	"letterbox/store/maildir"
 )
 
-// today is the date, on the household's calendar, under which what is expunged now is kept.
-func (s *Store) today() string { return dateOf(s.clock.now()) }
+// keptOn is the date, on the household's calendar, under which what is expunged now
+// is kept: none before the last day on which mail was written, whatever the clock
+// says, so that it is not old by days that had passed before.
+func (s *Store) keptOn() string { return max(dateOf(s.clock.today()), s.calendar.last()) }
 
 // dispose takes messages out of a mailbox: into the person's bin, or, where there
 // is no room for what can be done without, for good. missing are those whose
@@ -43,7 +45,7 @@ func (m *Mailbox) dispose(ks []maildir.Keeping) (missing []maildir.Ref, err erro
 func (a *Account) keep(f *maildir.Folder, ks []maildir.Keeping) (done int, missing []maildir.Ref, err error) {
 	a.s.binMu.Lock()
 	defer a.s.binMu.Unlock()
-	return a.bin.Keep(f, a.s.today(), ks)
+	return a.bin.Keep(f, a.s.keptOn(), ks)
 }
 
 // removeFolder takes a folder out of the tree, into the person's bin if there is
@@ -62,7 +64,7 @@ func (a *Account) removeFolder(name string) error {
 func (a *Account) keepFolder(name string) error {
 	a.s.binMu.Lock()
 	defer a.s.binMu.Unlock()
-	return a.bin.KeepFolder(a.root, name, a.s.today())
+	return a.bin.KeepFolder(a.root, name, a.s.keptOn())
 }
 
 // fullDisk is how many octets are free of a disk that is as good as full, whatever

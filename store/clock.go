@@ -57,5 +57,14 @@ func (c *clock) now() time.Time {
 	return c.newest
 }
 
+// today is the moment by which days are counted: that of the wall clock if that has
+// been set, and so, unlike now, goes back when a clock that was ahead is put right.
+func (c *clock) today() time.Time {
+	if wall := c.wall(); wall.After(epoch) {
+		return wall
+	}
+	return c.now()
+}
+
 // dateOf is the date of a moment on the household's calendar.
 func dateOf(t time.Time) string { return t.Local().Format(time.DateOnly) }

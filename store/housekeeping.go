@@ -15,13 +15,11 @@ import (
 	"letterbox/store/maildir"
 )
 
-// How long what was expunged is kept: so many days, and so many days on which mail
-// was written here. The second is for a clock that jumps: one that goes wrong, or
-// right after years, makes nothing old in a moment.
-const (
-	keepDays = 30
-	keepUsed = 7
-)
+// keepDays is for how many days what was expunged is kept, and for as many on which
+// mail was written here. The latter are for a clock that jumps: one that goes wrong,
+// or right after years, makes nothing older by more than a day. A box that is
+// rarely used keeps longer.
+const keepDays = 30
 
 // tidyJob is the caretaker's key for an account's housekeeping.
 type tidyJob struct{ a *Account }
@@ -30,7 +28,7 @@ type tidyJob struct{ a *Account }
 // has just written something asks, so that no disk is woken for it. It may be called
 // with any lock held.
 func (a *Account) askTidy() {
-	today := a.s.today()
+	today := dateOf(a.s.clock.today())
 	if was := a.tidied.Swap(&today); was == nil || *was != today {
 		a.s.care.ask(job{key: tidyJob{a}, who: a.person, do: a.tidy})
 	}
@@ -39,8 +37,9 @@ func (a *Account) askTidy() {
 // tidy removes what is too old: what was expunged, and what crashes have left; and
 // writes lists anew that are mostly of messages that are gone.
 func (a *Account) tidy(ctx context.Context) error {
-	now := a.s.clock.now()
-	errs := []error{a.s.calendar.note(dateOf(now)), a.expire(ctx, now), a.root.ClearStale()}
+	now := a.s.clock.today()
+	// expire first: note strikes days off when the clock is behind.
+	errs := []error{a.expire(ctx, now), a.s.calendar.note(dateOf(now)), a.root.ClearStale()}
 	names, err := a.folderNames()
 	errs = append(errs, err)
 	for _, name := range names {
@@ -134,12 +133,15 @@ func (a *Account) expire(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return a.binError(err)
 	}
+	today, last := dateOf(now), a.s.calendar.last()
 	p := purge{s: a.s, want: everything}
 	for _, day := range days {
 		switch {
-		case day.Date > dateOf(now.AddDate(0, 0, 1)): // a clock was wrong: it counts from today
-			err = a.redate(day, dateOf(now))
-		case day.Date < dateOf(now.AddDate(0, 0, -keepDays)) && a.s.calendar.since(day.Date) >= keepUsed:
+		case day.Date > dateOf(now.AddDate(0, 0, 1)):
+			if today >= last { // a clock was wrong: it counts from today. Else this one may be
+				err = a.redate(day, today)
+			}
+		case day.Date < dateOf(now.AddDate(0, 0, -keepDays)) && a.s.calendar.since(day.Date) >= keepDays:
 			err = p.ofDay(ctx, a.bin, day)
 		}
 		if err != nil {
@@ -213,6 +215,17 @@ func (c *calendar) note(today string) error {
 	}
 	c.days = days
 	return nil
+}
+
+// last is the last day that was written down, "" if none was.
+func (c *calendar) last() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.load()
+	if len(c.days) == 0 {
+		return ""
+	}
+	return c.days[len(c.days)-1]
 }
 
 // since counts the days that were written down after one.

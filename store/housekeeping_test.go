@@ -24,6 +24,14 @@ func aDay(t *testing.T, s *Store, now *atomic.Int64, date string) {
 	}
 }
 
+// daily is aDay for every day from one date to another.
+func daily(t *testing.T, s *Store, now *atomic.Int64, from, to string) {
+	t.Helper()
+	for d := time.Unix(day(t, from), 0); d.Unix() <= day(t, to); d = d.AddDate(0, 0, 1) {
+		aDay(t, s, now, d.Format(time.DateOnly))
+	}
+}
+
 // What was expunged goes a month later, with what else is too old.
 func TestHousekeeping(t *testing.T) {
 	t.Parallel()
@@ -50,9 +58,7 @@ func TestHousekeeping(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for n := 21; n <= 30; n++ {
-		aDay(t, s, &now, fmt.Sprint("2026-11-", n))
-	}
+	daily(t, s, &now, "2026-11-21", "2026-12-19")
 	for _, path := range stale {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", path, err)
@@ -95,8 +101,95 @@ func TestHousekeepingWithoutAClock(t *testing.T) {
 		}
 	}
 	s = openAt(t, dir, &now)
-	aDay(t, s, &now, "2026-11-22")
-	wantBin(t, account(t, s), "2026-11-20 INBOX letter 1", "2026-11-22 INBOX letter 2")
+	aDay(t, s, &now, "2026-11-22") // perhaps it is this clock that is wrong
+	wantBin(t, account(t, s), "2026-11-20 INBOX letter 1", "2038-01-03 INBOX letter 2")
+	aDay(t, s, &now, "2026-11-23")
+	wantBin(t, account(t, s), "2026-11-20 INBOX letter 1", "2026-11-23 INBOX letter 2")
+}
+
+// A clock that jumps ahead once makes nothing old that has been kept for some days.
+func TestHousekeepingAfterAJump(t *testing.T) {
+	t.Parallel()
+	var now atomic.Int64
+	now.Store(day(t, "2027-06-01"))
+	s := openAt(t, fastDir(t), &now)
+	deliver(t, s, "", text(1))
+	if err := mailbox(t, s, "INBOX").Expunge([]UID{1}); err != nil {
+		t.Fatal(err)
+	}
+	daily(t, s, &now, "2027-06-01", "2027-06-25")
+	aDay(t, s, &now, "2029-01-01")
+	wantBin(t, account(t, s), "2027-06-01 INBOX letter 1")
+	daily(t, s, &now, "2029-01-02", "2029-01-05")
+	wantBin(t, account(t, s), "2027-06-01 INBOX letter 1")
+	daily(t, s, &now, "2029-01-06", "2029-01-07")
+	wantBin(t, account(t, s))
+}
+
+// A jump that is put right while the program runs stops nothing: what the wrong
+// clock dated into the future counts from now on.
+func TestHousekeepingAfterAJumpThere(t *testing.T) {
+	t.Parallel()
+	var now atomic.Int64
+	now.Store(day(t, "2027-06-01"))
+	s := openAt(t, fastDir(t), &now)
+	deliver(t, s, "", text(1))
+	aDay(t, s, &now, "2038-01-01")
+	if err := mailbox(t, s, "INBOX").Expunge([]UID{1}); err != nil {
+		t.Fatal(err)
+	}
+	daily(t, s, &now, "2027-06-02", "2027-06-03")
+	wantBin(t, account(t, s), "2027-06-03 INBOX letter 1")
+	daily(t, s, &now, "2027-06-04", "2027-07-03")
+	wantBin(t, account(t, s), "2027-06-03 INBOX letter 1")
+	daily(t, s, &now, "2027-07-04", "2027-07-04")
+	wantBin(t, account(t, s))
+}
+
+// A clock that is behind for a while, because it has not been set yet or was set
+// wrong, neither dates anything anew nor makes it old when it is right again.
+func TestHousekeepingBehind(t *testing.T) {
+	t.Parallel()
+	for _, behind := range []string{"1970-01-01", "2027-03-10"} {
+		t.Run(behind, func(t *testing.T) {
+			t.Parallel()
+			dir := fastDir(t)
+			var now atomic.Int64
+			now.Store(day(t, "2027-06-01"))
+			s := openAt(t, dir, &now)
+			deliver(t, s, "", text(0)) // the INBOX tells of no later day
+			deliver(t, s, "Archive", text(1))
+			deliver(t, s, "Archive", text(2))
+			daily(t, s, &now, "2027-06-02", "2027-07-20")
+			m := mailbox(t, s, "Archive")
+			if err := m.Expunge([]UID{1}); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			old := time.Unix(day(t, "2027-06-01"), 0)
+			for _, sub := range []string{"cur", "new", "dovecot-uidlist"} {
+				if err := os.Chtimes(filepath.Join(dir, "mail", "ann", "Maildir", sub), old, old); err != nil {
+					t.Fatal(err)
+				}
+			}
+			now.Store(day(t, behind))
+			s = openAt(t, dir, &now)
+			if err := mailbox(t, s, "Archive").Expunge([]UID{2}); err != nil {
+				t.Fatal(err)
+			}
+			if err := care(s); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"2027-07-20 Archive letter 1", "2027-07-20 Archive letter 2"}
+			wantBin(t, account(t, s), want...)
+			daily(t, s, &now, "2027-07-21", "2027-08-18")
+			wantBin(t, account(t, s), want...)
+			daily(t, s, &now, "2027-08-19", "2027-08-20")
+			wantBin(t, account(t, s))
+		})
+	}
 }
 
 // A list that is mostly of messages that are gone is written anew while its mailbox stays open.

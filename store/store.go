@@ -159,7 +159,8 @@ func unlockDir(lock *os.File) error {
 	return errors.Join(syscall.Flock(int(lock.Fd()), syscall.LOCK_UN), lock.Close())
 }
 
-// observeTimes tells the clock when mail was last stored.
+// observeTimes tells the clock when mail was last stored: when INBOXes were last
+// changed, and the last day on which anything was written.
 func (s *Store) observeTimes() error {
 	people, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -171,6 +172,9 @@ func (s *Store) observeTimes() error {
 				s.clock.observe(fi.ModTime())
 			}
 		}
+	}
+	if day, err := time.ParseInLocation(time.DateOnly, s.calendar.last(), time.Local); err == nil {
+		s.clock.observe(day)
 	}
 	return nil
 }
