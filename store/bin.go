@@ -74,15 +74,27 @@ const fullDisk = 1 << 20
 // roomToKeep reports whether there is room to keep what is expunged. Where space
 // runs short, what was expunged before goes first.
 func (s *Store) roomToKeep() bool {
-	if s.disk.check(0) != nil {
+	if s.disk.makeRoom(0) != nil {
 		return false
 	}
-	free, _, err := s.disk.space()
-	if err != nil || free >= fullDisk {
+	if s.lackingOfFull() <= 0 {
 		return true
 	}
-	s.shed(fullDisk - free)
+	s.disk.shedding.Lock()
+	defer s.disk.shedding.Unlock()
+	if lacking := s.lackingOfFull(); lacking > 0 { // else another has made room meanwhile
+		s.shed(lacking)
+	}
 	return false
+}
+
+// lackingOfFull is how many octets are lacking for the disk not to be as good as full.
+func (s *Store) lackingOfFull() int64 {
+	free, _, err := s.disk.space()
+	if err != nil {
+		return 0 // it does not tell
+	}
+	return fullDisk - free
 }
 
 // shed is shedExpunged for who can do no more about an error than to have it logged.
@@ -110,6 +122,50 @@ func (s *Store) shedExpunged(want int64) (freed int64, err error) {
 		s.log.Info("expunged messages were removed to make room", "messages", p.messages, "octets", p.freed)
 	}
 	return p.freed, diskError(errors.Join(errs...))
+}
+
+// spare counts how much room shedding would make, until it is as much as wanted.
+func (s *Store) spare(want int64) (room int64) {
+	days, err := s.binDays()
+	errs := []error{err}
+	for _, d := range days {
+		if room >= want {
+			break
+		}
+		errs = append(errs, s.withBin(d.person, func(b *maildir.Bin) error {
+			got, err := roomOf(b, d.day, want-room)
+			room += got
+			return err
+		}))
+	}
+	if err := errors.Join(errs...); err != nil {
+		s.log.Debug("counting what was expunged", "err", err)
+	}
+	return room
+}
+
+// roomOf is the room that removing the messages of a day makes, counted as spare does.
+func roomOf(b *maildir.Bin, day maildir.BinDay, want int64) (room int64, err error) {
+	dirs, err := b.Folders(day)
+	errs := []error{err}
+	for _, dir := range dirs {
+		k, err := b.Folder(day, dir)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		err = k.Each(func(e maildir.Entry) error {
+			if room += k.Room(e.Ref()); room >= want {
+				return errEnough
+			}
+			return nil
+		})
+		if errors.Is(err, errEnough) {
+			return room, k.Close()
+		}
+		errs = append(errs, err, k.Close())
+	}
+	return room, errors.Join(errs...)
 }
 
 // personDay is a day of a person's bin.

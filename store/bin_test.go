@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -425,6 +426,61 @@ func TestShedExpunged(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantBin(t, a, "2026-11-23 INBOX letter 12")
+}
+
+// What is lacking is made room for once, however many lack it, and nothing is removed
+// for what is only asked.
+func TestShedOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t, fastDir(t))
+	for n := range 40 {
+		deliver(t, s, "", text(n))
+	}
+	in := mailbox(t, s, "INBOX")
+	if err := in.Expunge(in.UIDs(nil)); err != nil {
+		t.Fatal(err)
+	}
+	kept := func() int64 {
+		files, err := filepath.Glob(filepath.Join(s.dir, "ann", "Expunged", "*", "INBOX", "cur", "*"))
+		if err != nil {
+			t.Error(err)
+		}
+		return int64(len(files))
+	}
+	size := s.spare(math.MaxInt64) / 40
+	if size <= 0 {
+		t.Fatalf("a message takes %d octets", size)
+	}
+	lacking := int64(2)
+	s.disk.space = func() (free, of int64, err error) { return (40 - lacking - kept()) * size, 1 << 30, nil }
+	s.SetFloor(Floor{Bytes: 1})
+	if err := in.a.CheckRoom(1, 1); err != nil || kept() != 40 {
+		t.Errorf("asked whether there is room: %v, %d of 40 messages are kept", err, kept())
+	}
+	if err := in.a.CheckRoom(1, 38*size); !errors.Is(err, ErrDiskFull) || kept() != 40 {
+		t.Errorf("asked for too much: %v, %d of 40 messages are kept", err, kept())
+	}
+	together := func(what string, do func()) {
+		var all sync.WaitGroup
+		start := make(chan struct{})
+		for range 8 {
+			all.Go(func() { <-start; do() })
+		}
+		close(start)
+		all.Wait()
+		if got := 40 - kept(); got != lacking+1 {
+			t.Errorf("%s: %d messages were removed where %d would do", what, got, lacking+1)
+		}
+	}
+	together("on the floor", func() {
+		if err := s.disk.makeRoom(0); err != nil {
+			t.Error(err)
+		}
+	})
+	lacking = 4
+	s.SetFloor(Floor{})
+	s.disk.space = func() (free, of int64, err error) { return fullDisk - 1 + (40-lacking-kept())*size, 1 << 30, nil }
+	together("on a full disk", func() { s.roomToKeep() })
 }
 
 // On a disk that has no room for the bin people can make some all the same.

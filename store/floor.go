@@ -42,7 +42,12 @@ const lookInterval = time.Second
 // may be used by several goroutines.
 type disk struct {
 	space func() (free, size int64, err error)
-	shed  func(octets int64) // makes room, if there is something that can be done without; nil: there never is
+
+	// What can be done without, if there is something.
+	shed  func(octets int64)       // makes room of it
+	spare func(octets int64) int64 // counts how much room it would make, until it is so much
+
+	shedding sync.Mutex // held while room is made: what one has made another need not
 
 	mu     sync.Mutex // guards what follows
 	floor  Floor
@@ -54,14 +59,14 @@ type disk struct {
 // take promises room for octets; giveBack takes the promise back once they are on the disk
 // or are not to come. ErrDiskFull: there is none.
 func (d *disk) take(octets int64) error {
-	if !d.tryTake(octets) {
-		return fmt.Errorf("%w: %d octets would take what is to be left free", ErrDiskFull, octets)
+	if d.book(octets) > 0 && !d.takeShed(octets) {
+		return tooFull(octets)
 	}
 	return nil
 }
 
-// check is take without a promise.
-func (d *disk) check(octets int64) error {
+// makeRoom is take without a promise, for what is written next.
+func (d *disk) makeRoom(octets int64) error {
 	err := d.take(octets)
 	if err == nil {
 		d.mu.Lock()
@@ -71,15 +76,33 @@ func (d *disk) check(octets int64) error {
 	return err
 }
 
+// check reports whether take would find room. It removes nothing.
+func (d *disk) check(octets int64) error {
+	d.mu.Lock()
+	lacking := d.lacking(octets)
+	d.mu.Unlock()
+	if lacking > 0 && d.spare(lacking) < lacking {
+		return tooFull(octets)
+	}
+	return nil
+}
+
+func tooFull(octets int64) error {
+	return fmt.Errorf("%w: %d octets would take what is to be left free", ErrDiskFull, octets)
+}
+
 func (d *disk) giveBack(octets int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.taken -= octets
 }
 
-func (d *disk) tryTake(octets int64) bool {
-	lacking := d.book(octets)
-	if lacking > 0 && d.shed != nil {
+// takeShed makes room and promises it, and reports whether there is enough.
+func (d *disk) takeShed(octets int64) bool {
+	d.shedding.Lock()
+	defer d.shedding.Unlock()
+	lacking := d.book(octets) // another may have made room meanwhile
+	if lacking > 0 {
 		d.shed(lacking)
 		lacking = d.book(octets)
 	}
@@ -90,13 +113,19 @@ func (d *disk) tryTake(octets int64) bool {
 func (d *disk) book(octets int64) (lacking int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.floor != (Floor{}) && (octets > d.free || time.Since(d.looked) > lookInterval) {
-		d.look()
-		if octets > d.free {
-			return octets - d.free
-		}
+	if lacking = d.lacking(octets); lacking > 0 {
+		return lacking
 	}
 	d.taken, d.free = d.taken+octets, d.free-octets
+	return 0
+}
+
+// lacking returns how many octets are lacking. The caller holds mu.
+func (d *disk) lacking(octets int64) int64 {
+	if d.floor != (Floor{}) && (octets > d.free || time.Since(d.looked) > lookInterval) {
+		d.look()
+		return max(0, octets-d.free)
+	}
 	return 0
 }
 

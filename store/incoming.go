@@ -101,7 +101,7 @@ func (in *Incoming) spill() {
 		}
 		in.file = f
 	}
-	if err := in.s.disk.check(int64(len(*in.buf))); err != nil {
+	if err := in.s.disk.makeRoom(int64(len(*in.buf))); err != nil {
 		in.err = err
 		return
 	}

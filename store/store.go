@@ -85,7 +85,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{dir: mail, log: o.Log, clock: newClock(o.Now), step: o.step, warn: o.NearlyFull, lock: lock, accounts: map[string]*Account{}}
 	s.disk.space = func() (free, size int64, err error) { return maildir.Space(s.dir) }
-	s.disk.shed = s.shed
+	s.disk.shed, s.disk.spare = s.shed, s.spare
 	s.calendar.dir = dir
 	s.idle.s = s
 	s.notifier = newNotifier(s)
