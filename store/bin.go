@@ -226,23 +226,20 @@ func (p *purge) ofPerson(person string, day maildir.BinDay) error {
 	return p.s.withBin(person, func(b *maildir.Bin) error { return p.ofDay(context.Background(), b, day) })
 }
 
-// ofDay removes the messages of a day, and its directory when it is empty.
+// ofDay removes the messages of a day, and its directory when it is empty. What
+// cannot be removed keeps nothing else.
 func (p *purge) ofDay(ctx context.Context, b *maildir.Bin, day maildir.BinDay) error {
 	dirs, err := b.Folders(day)
-	if err != nil {
-		return err
-	}
+	errs := []error{err}
 	for _, dir := range dirs {
-		if p.freed >= p.want {
-			return nil
+		if p.freed >= p.want || ctx.Err() != nil {
+			return errors.Join(errs...)
 		}
-		if err := p.folder(ctx, b, day, dir); err != nil {
-			return err
-		}
+		errs = append(errs, p.folder(ctx, b, day, dir))
 	}
 	p.s.binMu.Lock()
 	defer p.s.binMu.Unlock()
-	return b.ClearDay(day)
+	return errors.Join(append(errs, b.ClearDay(day))...)
 }
 
 // errEnough ends a purge early.

@@ -135,21 +135,25 @@ func (a *Account) expire(ctx context.Context, now time.Time) error {
 	}
 	today, last := dateOf(now), a.s.calendar.last()
 	p := purge{s: a.s, want: everything}
+	var errs []error // one day that cannot be read keeps no other
 	for _, day := range days {
+		if ctx.Err() != nil {
+			break
+		}
 		switch {
 		case day.Date > dateOf(now.AddDate(0, 0, 1)):
 			if today >= last { // a clock was wrong: it counts from today. Else this one may be
-				err = a.redate(day, today)
+				errs = append(errs, a.redate(day, today))
 			}
 		case day.Date < dateOf(now.AddDate(0, 0, -keepDays)) && a.s.calendar.since(day.Date) >= keepDays:
-			err = p.ofDay(ctx, a.bin, day)
-		}
-		if err != nil {
-			return a.binError(err)
+			errs = append(errs, p.ofDay(ctx, a.bin, day))
 		}
 	}
 	if p.messages > 0 {
 		a.s.log.Info("expunged messages are kept no longer", "person", a.person, "messages", p.messages, "octets", p.freed)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return a.binError(err)
 	}
 	return nil
 }

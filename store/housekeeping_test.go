@@ -70,6 +70,45 @@ func TestHousekeeping(t *testing.T) {
 	wantBin(t, account(t, s))
 }
 
+// A directory of the bin that cannot be read keeps nothing else there.
+func TestHousekeepingPastWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	dir := fastDir(t)
+	var now atomic.Int64
+	now.Store(day(t, "2026-11-20"))
+	s := openAt(t, dir, &now)
+	expunge := func(date, mailboxName string) {
+		now.Store(day(t, date))
+		deliver(t, s, mailboxName, text(1))
+		m := mailbox(t, s, mailboxName)
+		if err := m.Expunge(m.UIDs(nil)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expunge("2026-11-20", "Drafts")
+	expunge("2026-11-20", "Sent")
+	expunge("2026-11-21", "Sent")
+	bad := filepath.Join(dir, "mail", "ann", "Expunged", "2026-11-20", "Drafts", "new")
+	if err := os.Remove(bad); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(bad, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daily(t, s, &now, "2026-11-21", "2026-12-20")
+	for _, date := range []string{"2026-12-21", "2026-12-22"} {
+		now.Store(day(t, date))
+		deliver(t, s, "Archive", text(2))
+		if err := care(s); err == nil || !strings.Contains(err.Error(), "from Drafts on 2026-11-20") {
+			t.Errorf("on %s the error is %v", date, err)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "mail", "ann", "Expunged", "*", "*"))
+	if err != nil || len(left) != 1 || left[0] != filepath.Dir(bad) {
+		t.Errorf("left are %q, %v", left, err)
+	}
+}
+
 // A clock that jumps makes nothing old, and what it dates into the future is dated anew.
 func TestHousekeepingWithoutAClock(t *testing.T) {
 	t.Parallel()
