@@ -618,6 +618,43 @@ func damageData(t *testing.T, dir, mailbox string) {
 	}
 }
 
+// What is brought back and perhaps not on disk is not told to be back, and does not
+// go from the bin for good.
+func TestUndeleteThatIsNotSynced(t *testing.T) {
+	t.Parallel()
+	s, _, hook := openHooked(t)
+	deliver(t, s, "", text(1))
+	deliver(t, s, "", text(2))
+	m := mailbox(t, s, "INBOX")
+	if err := m.Expunge([]UID{1, 2}); err != nil {
+		t.Fatal(err)
+	}
+	var moves, syncs atomic.Int64
+	broken := func(name string) error {
+		switch {
+		case name == maildir.StepMove:
+			moves.Add(1)
+		case name == maildir.StepSyncDir && moves.Load() == 2:
+			syncs.Add(1)
+			return syscall.EIO
+		}
+		return nil
+	}
+	hook.Store(&broken)
+	n, err := account(t, s).Undelete(t.Context(), Which{})
+	hook.Store(nil)
+	if n != 0 || !errors.Is(err, syscall.EIO) {
+		t.Errorf("%d messages are back, %v", n, err)
+	}
+	if syncs.Load() != 1 {
+		t.Errorf("%d directories were synced: the bin's is not to be before the mailbox's", syncs.Load())
+	}
+	wantBin(t, account(t, s))
+	if err := m.refresh(); err != nil || fmt.Sprint(m.UIDs(nil)) != "[3 4]" {
+		t.Errorf("UIDs %v, %v", m.UIDs(nil), err)
+	}
+}
+
 // What was expunged does not count, and comes back where the quota has room for it.
 func TestUndeleteAndQuota(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 const undeletePage = 512
 
 // Undelete brings messages that were expunged back into the mailboxes they were
-// in, durably, and returns how many. A mailbox that is gone is made again, and
+// in, and returns how many are there, durably. A mailbox that is gone is made again, and
 // subscribed. They have new UIDs, in the order in which they came, and are as
 // they were otherwise but for \Deleted. Each is in the mailbox or still kept at
 // any time, so that after an error the rest can be asked for again. ErrOverQuota:
@@ -33,6 +33,9 @@ func (a *Account) Undelete(ctx context.Context, w Which) (n int, err error) {
 			return u.bringBack(page)
 		})
 		n += u.done
+		if err == nil {
+			u.clear()
+		}
 		return errors.Join(err, u.close())
 	})
 	if err != nil {
@@ -72,18 +75,23 @@ func (u *undeleting) bringBack(page []maildir.Entry) error {
 	return err
 }
 
-// close ends it, and removes the Maildir from the bin if nothing is left in it.
+// clear removes the Maildir from the bin if nothing is left in it.
+func (u *undeleting) clear() {
+	if u.m == nil {
+		return
+	}
+	u.a.s.binMu.Lock()
+	defer u.a.s.binMu.Unlock()
+	if err := u.a.bin.Clear(u.k); err != nil { // an empty directory: it goes another day
+		u.a.s.log.Debug("clearing the bin", "person", u.a.person, "err", err)
+	}
+}
+
 func (u *undeleting) close() error {
 	if u.m == nil {
 		return nil
 	}
-	err := u.m.Close()
-	u.a.s.binMu.Lock()
-	defer u.a.s.binMu.Unlock()
-	if cerr := u.a.bin.Clear(u.k); cerr != nil { // an empty directory: it goes another day
-		u.a.s.log.Debug("clearing the bin", "person", u.a.person, "err", cerr)
-	}
-	return err
+	return u.m.Close()
 }
 
 // openAgain opens the mailbox that messages were in, making it if it is gone. One
@@ -114,7 +122,8 @@ func (a *Account) openAgain(k *maildir.KeptFolder) (*Mailbox, error) {
 }
 
 // bringBack moves messages out of the bin into the mailbox. n are there, durably,
-// also when there is an error.
+// also when there is an error. What is there and perhaps not on disk is shown, and
+// not counted.
 func (m *Mailbox) bringBack(k *maildir.KeptFolder, page []maildir.Entry) (n int, err error) {
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
@@ -145,12 +154,13 @@ func (m *Mailbox) bringBack(k *maildir.KeptFolder, page []maildir.Entry) (n int,
 		return 0, err
 	}
 	last := UID(ts[len(ts)-1].uid)
+	durable := false
 	err = m.own(func() (err error) {
 		if err = m.appendLines(lock, linesOf(ts, saved)); err == nil {
 			err = m.saveExtra(transferFlags(ts))
 		}
 		if err == nil {
-			ts, err = m.moveBack(k, ts)
+			ts, durable, err = m.moveBack(k, ts)
 		} else {
 			ts = nil
 		}
@@ -166,6 +176,9 @@ func (m *Mailbox) bringBack(k *maildir.KeptFolder, page []maildir.Entry) (n int,
 	}
 	if err != nil {
 		err = diskError(fmt.Errorf("bringing messages back into %s: %w", m.name, err))
+	}
+	if !durable {
+		return 0, err
 	}
 	return len(ts), err
 }
@@ -220,15 +233,15 @@ func (m *Mailbox) knownFlag(known map[string]Flags, name string) (Flags, error) 
 	return f, nil
 }
 
-// moveBack moves the files, durably, and returns the messages that are in the
-// mailbox now. Those that went from the bin meanwhile are not among them.
-func (m *Mailbox) moveBack(k *maildir.KeptFolder, ts []transfer) (moved []transfer, err error) {
+// moveBack moves the files, and returns the messages that are in the mailbox now,
+// and whether that is durable. Those that went from the bin meanwhile are not among them.
+func (m *Mailbox) moveBack(k *maildir.KeptFolder, ts []transfer) (moved []transfer, durable bool, err error) {
 	moves := make([]maildir.Transfer, len(ts))
 	for i := range ts {
 		moves[i] = maildir.Transfer{From: ts[i].from, To: ts[i].to}
 	}
 	m.a.s.binMu.Lock()
-	there, err := k.MoveTo(m.folder, moves)
+	there, durable, err := k.MoveTo(m.folder, moves)
 	m.a.s.binMu.Unlock()
 	for i, ok := range there {
 		if ok {
@@ -238,5 +251,5 @@ func (m *Mailbox) moveBack(k *maildir.KeptFolder, ts []transfer) (moved []transf
 	if err == nil && !m.folder.InPlace() {
 		err = fmt.Errorf("%w: another program removed or renamed %s", ErrNoMailbox, m.name)
 	}
-	return moved, err
+	return moved, durable, err
 }

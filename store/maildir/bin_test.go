@@ -259,8 +259,8 @@ func TestOutOfTheBin(t *testing.T) {
 		t.Fatalf("in pages: %v", paged)
 	}
 	must(t, b.Clear(k)) // there is something in it
-	moved, err := k.MoveTo(f, []Transfer{{paged[0].Ref(), Ref{File: "1.back:2,"}}, {Ref{File: "gone"}, Ref{File: "0.back:2,"}}, {paged[1].Ref(), Ref{File: "2.back:2,"}}})
-	if !slices.Equal(moved, []bool{true, false, true}) || err != nil || len(scan(t, f)) != 2 {
+	moved, durable, err := k.MoveTo(f, []Transfer{{paged[0].Ref(), Ref{File: "1.back:2,"}}, {Ref{File: "gone"}, Ref{File: "0.back:2,"}}, {paged[1].Ref(), Ref{File: "2.back:2,"}}})
+	if !slices.Equal(moved, []bool{true, false, true}) || !durable || err != nil || len(scan(t, f)) != 2 {
 		t.Errorf("%v moved, %v", moved, err)
 	}
 	must(t, os.Link(filepath.Join(b.fs.Name(), "Expunged", "2026-11-28", "INBOX", "cur", paged[8].File), filepath.Join(f.Path(), "cur", "3.linked:2,")))

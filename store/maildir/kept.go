@@ -227,9 +227,9 @@ func (k ExtraKeyword) has(uid uint32) bool {
 
 // MoveTo moves messages out of the bin into cur/ of a folder of the person's: each
 // is here or there at any time. moved has one entry for each: false where it is
-// not in the bin any more, or err kept it there. Both directories are synced,
-// whatever the error.
-func (k *KeptFolder) MoveTo(f *Folder, ts []Transfer) (moved []bool, err error) {
+// not in the bin any more, or err kept it there. durable: those that are moved are
+// on disk, whatever the error.
+func (k *KeptFolder) MoveTo(f *Folder, ts []Transfer) (moved []bool, durable bool, err error) {
 	moved = make([]bool, len(ts))
 	to, from := f.openDirs(), k.folder.openDirs()
 	touched := make(map[string]bool, 2)
@@ -246,13 +246,17 @@ func (k *KeptFolder) MoveTo(f *Folder, ts []Transfer) (moved []bool, err error) 
 		}
 		moved[i], touched[t.From.dir()] = true, true
 	}
+	var syncErr error
 	if len(touched) > 0 {
-		err = errors.Join(err, to.syncUsed(map[string]bool{curDir: true}), from.syncUsed(touched))
+		// There first, as when they were kept.
+		if syncErr = to.syncUsed(map[string]bool{curDir: true}); syncErr == nil {
+			syncErr = from.syncUsed(touched)
+		}
 	}
-	if err != nil {
+	if err = errors.Join(err, syncErr); err != nil {
 		err = fmt.Errorf("moving messages out of the bin into the folder %q: %w", f.name, err)
 	}
-	return moved, err
+	return moved, syncErr == nil, err
 }
 
 // Remove removes messages for good, durably. Those that are gone are no error.
