@@ -83,7 +83,7 @@ func (a *Account) tidyFolder(name string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.CleanTmp(time.Now()), f.Close())
+	return errors.Join(f.CleanTmp(a.s.clock.wall()), f.Close())
 }
 
 // worn reports whether most lines of dovecot-uidlist are of messages that are gone.

@@ -53,21 +53,18 @@ func TestHousekeeping(t *testing.T) {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		old := time.Now().Add(-48 * time.Hour)
-		if err := os.Chtimes(path, old, old); err != nil {
-			t.Fatal(err)
-		}
 	}
 	daily(t, s, &now, "2026-11-21", "2026-12-19")
+	aDay(t, s, &now, "2026-12-20")
+	wantBin(t, account(t, s), "2026-11-20 INBOX letter 1")
+	aDay(t, s, &now, "2026-12-21")
+	wantBin(t, account(t, s))
+	aDay(t, s, &now, time.Now().AddDate(1, 0, 0).Format(time.DateOnly)) // the files are of today
 	for _, path := range stale {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", path, err)
 		}
 	}
-	aDay(t, s, &now, "2026-12-20")
-	wantBin(t, account(t, s), "2026-11-20 INBOX letter 1")
-	aDay(t, s, &now, "2026-12-21")
-	wantBin(t, account(t, s))
 }
 
 // A directory of the bin that cannot be read keeps nothing else there.

@@ -265,8 +265,8 @@ func TestStampShowsChanges(t *testing.T) {
 func TestCleanTmp(t *testing.T) {
 	t.Parallel()
 	f := openFolder(t, openTree(t, Options{}), "INBOX")
-	now := time.Unix(1700000000, 0)
-	for name, age := range map[string]time.Duration{"old": 37 * time.Hour, "young": 35 * time.Hour, "future": -time.Hour} {
+	now := time.Now().Add(37 * time.Hour)
+	for name, age := range map[string]time.Duration{"old": 1000 * time.Hour, "young": 35 * time.Hour, "future": -time.Hour} {
 		path := filepath.Join(f.Path(), "tmp", name)
 		must(t, os.WriteFile(path, nil, 0o600))
 		must(t, os.Chtimes(path, now.Add(-age), now.Add(-age)))
@@ -274,6 +274,10 @@ func TestCleanTmp(t *testing.T) {
 	const text = "dovecot-uidlist.tmp-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	must(t, os.WriteFile(filepath.Join(f.Path(), text), nil, 0o600))
 	must(t, os.Chtimes(filepath.Join(f.Path(), text), now.Add(-37*time.Hour), now.Add(-37*time.Hour)))
+	must(t, f.CleanTmp(time.Now())) // a message that is being written has its own date
+	if left := ls(t, filepath.Join(f.Path(), "tmp")); len(left) != 3 {
+		t.Errorf("left: %q", left)
+	}
 	must(t, f.CleanTmp(now))
 	if left := ls(t, f.Path()); slices.Contains(left, text) {
 		t.Errorf("left: %q", left)
