@@ -9,6 +9,10 @@ import (
 	"letterbox/store/maildir"
 )
 
+// expungePage is how many messages are expunged at a time: what is known of more is
+// not in memory, and the bin is free for others in between.
+const expungePage = 1024
+
 // Expunge removes exactly these messages, durably; those that are gone already
 // are no error. The caller has chosen those with \Deleted. They are kept for a
 // time: see Account.Undelete.
@@ -21,6 +25,16 @@ func (m *Mailbox) Expunge(uids []UID) error {
 	if err := m.findLost(uids); err != nil {
 		return err
 	}
+	for page := range slices.Chunk(uids, expungePage) {
+		if err := m.expungeSome(page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expungeSome expunges some messages. The caller holds writeMu.
+func (m *Mailbox) expungeSome(uids []UID) error {
 	ks := make([]maildir.Keeping, 0, len(uids))
 	going := make([]uint32, 0, len(uids))
 	for _, uid := range uids {
