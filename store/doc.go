@@ -77,6 +77,9 @@
 // # Locks
 //
 // In this order: Store.making, Account.counting, Store.mu, Account.mu, Mailbox.writeMu (of two
-// mailboxes that of the one opened first), dovecot-uidlist.lock, Store.binMu, Mailbox.mu. Those
-// of notifier, idleList, watchers, usage and index.Data are taken last, for moments.
+// mailboxes that of the one opened first), dovecot-uidlist.lock, disk.shedding, Store.binMu,
+// Mailbox.mu. Under these, three are held over disk work: calendar.mu while the file is
+// read or written, spare.mu of a tree while its spare file is made, and a turn of textMakers
+// while a text is made; none but what reading a message needs is taken under them. Mailbox.queueMu, disk.mu and those of notifier,
+// caretaker, clock, idleList, watchers, usage and index.Data are taken last, for moments.
 package store
