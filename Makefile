@@ -25,7 +25,7 @@ PLATFORMS := linux/amd64 linux/386 linux/arm-5 linux/arm-6 linux/arm-7 linux/arm
 # What a stripped binary may weigh, in bytes (15 MB).
 MAX_BINARY := 15000000
 
-.PHONY: help run build test check race fuzz cross interop screenshots bench clean
+.PHONY: help run build test check race fuzz cross interop crash screenshots bench clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -44,11 +44,11 @@ test: ## run every test that needs nothing but Go (with the race detector where 
 check: ## formatting, go vet, staticcheck, and vet for 64-bit and 32-bit foreign processors
 	@unformatted=$$(gofmt -l appliance cmd store tls webui packaging); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags 'interop browser bench' ./...
+	$(GO) vet -tags 'interop browser bench crash' ./...
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./...
 	GOARCH=mipsle GOMIPS=softfloat CGO_ENABLED=0 $(GO) vet ./...
 	cd $(TOOLS) && $(GO) build -o ../../$(BIN)/staticcheck honnef.co/go/tools/cmd/staticcheck
-	$(BIN)/staticcheck -tags 'interop browser bench' ./...
+	$(BIN)/staticcheck -tags 'interop browser bench crash' ./...
 
 race: ## run the tests of what runs at once five times under the race detector
 	$(GO) test -race -shuffle=on -count=5 ./appliance/... ./store/...
@@ -72,6 +72,9 @@ cross-%:
 
 interop: build cross-linux_arm-6 ## drive a running server with other people's programs (Debian packages: see .ci/run)
 	$(GO) test -count=1 -tags '$(TAGS) interop browser' -run 'Interop|Browser' ./...
+
+crash: build ## kill the server under load, hundreds of times (LETTERBOX_CRASH_ROUNDS), and look whether anything is lost
+	$(GO) test -count=1 -timeout 60m -tags 'crash' -run '^TestCrash' ./cmd/letterbox -v
 
 screenshots: ## write a picture of every page of the web UI to the folder SCREENSHOTS (needs Chromium)
 	@mkdir -p $(SCREENSHOTS)
