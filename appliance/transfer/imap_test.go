@@ -28,11 +28,16 @@ type oddServer struct {
 
 func startOdd(t *testing.T, answer func(conn int, command string, w io.Writer) string) *oddServer {
 	t.Helper()
+	return startGreeting(t, "* OK ready", answer)
+}
+
+func startGreeting(t *testing.T, greeting string, answer func(conn int, command string, w io.Writer) string) *oddServer {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &oddServer{Listener: l, greeting: "* OK ready", answer: answer}
+	s := &oddServer{Listener: l, greeting: greeting, answer: answer}
 	s.wg.Go(func() {
 		for n := 0; ; n++ {
 			conn, err := l.Accept()
@@ -218,10 +223,10 @@ func TestIMAPOddServers(t *testing.T) {
 			return plain(conn, command, w)
 		}},
 		"one that breaks at every second command": {answer: func() func(int, string, io.Writer) string {
-			broken := make(map[string]bool)
+			var broken sync.Map // the next connection may come before the last has ended
 			return func(conn int, command string, w io.Writer) string {
-				if !broken[command] && !strings.HasPrefix(command, "CAPABILITY") && !strings.HasPrefix(command, "LOGIN") {
-					broken[command] = true
+				_, again := broken.LoadOrStore(command, true)
+				if !again && !strings.HasPrefix(command, "CAPABILITY") && !strings.HasPrefix(command, "LOGIN") {
 					return ""
 				}
 				return plain(conn, command, w)
@@ -342,8 +347,7 @@ func TestIMAPNoMore(t *testing.T) {
 		"it is busy":        {"* BYE too many connections", "", "too many connections"},
 		"it says no at all": {"", "", "does not answer like an IMAP server"},
 	} {
-		s := startOdd(t, func(_ int, command string, _ io.Writer) string { return test.answer })
-		s.greeting = test.greeting
+		s := startGreeting(t, test.greeting, func(_ int, command string, _ io.Writer) string { return test.answer })
 		if _, err := OpenIMAP(t.Context(), s.account()); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v", name, err)
 		}
