@@ -181,6 +181,20 @@ func TestExportUnreadable(t *testing.T) {
 	}
 }
 
+// TestExportContentLength: what a sender says of the length reaches no other program.
+func TestExportContentLength(t *testing.T) {
+	t.Parallel()
+	from := tree(t, map[string]string{"cur/1.a:2,": "content-length : 4\n 00\nSubject: 1\n\none\n", "cur/2.a:2,": "Subject: 2\n\nContent-Length: 4\n"})
+	to := filepath.Join(t.TempDir(), "out")
+	if _, err := ExportMbox(t.Context(), Export{Mail: exportable(t, from), Person: "ann", Dir: to}, nil); err != nil {
+		t.Fatal(err)
+	}
+	texts, _, err := readMboxFile(filepath.Join(to, "INBOX.mbox"))
+	if want := []string{"Subject: 1\n\none\n", "Subject: 2\n\nContent-Length: 4\n"}; err != nil || !slices.Equal(texts, want) {
+		t.Errorf("%q, %v", texts, err)
+	}
+}
+
 func TestMboxFileNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{

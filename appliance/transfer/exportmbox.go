@@ -24,7 +24,7 @@ import (
 //
 // Lines end in LF, a message always ends with one, and "From " at the beginning of a line is quoted (mboxrd). Flags and keywords stand in
 // Status, X-Status and X-Keywords at the end of each header; fields of these names and of those that other programs use so (see
-// mboxFields) that came with a message are left out. The date is the INTERNALDATE in UTC. What an mbox file cannot hold: a CR before a
+// mboxMeta.field) that came with a message are left out, and so is Content-Length. The date is the INTERNALDATE in UTC. What an mbox file cannot hold: a CR before a
 // line end, a message that does not end with a line end, and UIDs.
 func ExportMbox(ctx context.Context, e Export, p *Progress) (report ExportReport, err error) {
 	r, folders, err := e.begin("mbox", p)
@@ -248,7 +248,9 @@ func (w *mboxWriter) copy(octets io.Reader, date time.Time, flags []string) erro
 					return err
 				}
 			case line[0] != ' ' && line[0] != '\t':
-				_, drop = meta.fieldOf(line)
+				var kept *[]byte
+				kept, drop = meta.fieldOf(line)
+				drop = drop || kept == &meta.contentLength // lines that were CRLF and are quoted are not as long
 			}
 		}
 		if !drop {

@@ -16,17 +16,19 @@ import (
 //
 // A line that begins with "From " and bears a date with month, year and time begins a message, whether or not the line before it is
 // empty: some programs write none. So does "From " or "From -" alone, as newer Thunderbirds write it, before a header field. Where a message has a Content-Length after which the file ends, or the next message begins, lines
-// of that form within it do not count (mboxcl2). The empty line before such a line, and one at the end of the file, belongs to the
+// of that form within it do not count (mboxcl2). That is believed where every message of the file so far has one that fits, and the next
+// has one too: otherwise it came with the message, and a sender could hide mail of others behind it. The empty line before such a line, and one at the end of the file, belongs to the
 // file. ">From ", ">>From " and so on at the beginning of a line lose one ">" (mboxrd; mboxo, which quotes no further, loses one that it
 // did not put there).
 //
 // Header fields in which programs note what belongs to the folder, not to the message, are taken out and become the mboxMeta: see
 // mboxFields. Line ends stay as they are.
 type mboxReader struct {
-	file io.ReaderAt
-	size int64 // of file
-	in   *bufio.Reader
-	off  int64 // of the next octet in in
+	file  io.ReaderAt
+	size  int64 // of file
+	sized bool  // every message so far has a Content-Length that fits
+	in    *bufio.Reader
+	off   int64 // of the next octet in in
 
 	// The message at hand.
 	from     []byte // its From line
@@ -70,7 +72,7 @@ var errNoMbox = errors.New(`it is no mbox file: it does not begin with a line "F
 
 func newMboxReader(file io.ReaderAt, size int64) *mboxReader {
 	buffer := max(4<<10, min(size, mboxBuffer))
-	return &mboxReader{file: file, size: size, in: bufio.NewReaderSize(io.NewSectionReader(file, 0, size), int(buffer))}
+	return &mboxReader{file: file, size: size, sized: true, in: bufio.NewReaderSize(io.NewSectionReader(file, 0, size), int(buffer))}
 }
 
 // Next goes to the next message: io.EOF behind the last, errNoMbox where the file does not begin with one.
@@ -88,7 +90,8 @@ func (r *mboxReader) Next() error {
 		return r.err
 	}
 	in := r.in
-	*r = mboxReader{file: r.file, size: r.size, in: in, off: r.off, from: r.next, begin: r.nextAt, head: r.off, open: true, inHeader: true, length: Unknown, err: r.err}
+	sized := r.sized && (r.from == nil || r.fits())
+	*r = mboxReader{file: r.file, size: r.size, sized: sized, in: in, off: r.off, from: r.next, begin: r.nextAt, head: r.off, open: true, inHeader: true, length: Unknown, err: r.err}
 	return nil
 }
 
@@ -195,11 +198,30 @@ func (r *mboxReader) beginsMessage(line []byte, at int64) bool {
 	if !r.separates(line, r.off) {
 		return false
 	}
-	if end := r.body + r.length; r.body > 0 && r.length >= 0 && end > at && r.endsAt(end) {
+	if end := r.body + r.length; r.sized && r.body > 0 && r.length >= 0 && end > at && r.endsAt(end) && r.sizedFrom(end) {
 		r.until = end
 		return false
 	}
 	return true
+}
+
+// fits reports whether the message, which is read, has a Content-Length that leads to its end or to the empty line there.
+func (r *mboxReader) fits() bool {
+	at, length := r.Span()
+	rest := at + length - (r.body + r.length)
+	return r.body > 0 && r.length >= 0 && rest >= 0 && rest <= 2
+}
+
+// sizedFrom reports whether the message that begins at an offset of the file has a Content-Length, or there is none.
+func (r *mboxReader) sizedFrom(off int64) bool {
+	next := newMboxReader(io.NewSectionReader(r.file, off, r.size-off), r.size-off)
+	if err := next.Next(); err != nil {
+		return err == io.EOF
+	}
+	for next.open && next.inHeader {
+		next.piece()
+	}
+	return next.length >= 0
 }
 
 // separates reports whether a line, behind which the file goes on at next, is one that stands between messages.

@@ -58,7 +58,10 @@ func TestMboxReader(t *testing.T) {
 		"From without date":          {from + "\nFrom here it is far\n\nFrom there\n", []string{"\nFrom here it is far\n\nFrom there\n"}},
 		"long lines":                 {from + "Subject: " + long + "\n\n" + long + "\n" + long + "\n\n" + from + "\nx\n", []string{"Subject: " + long + "\n\n" + long + "\n" + long + "\n", "\nx\n"}},
 		"NUL":                        {from + "\n\x00\n\x00\x00", []string{"\n\x00\n\x00\x00"}},
-		"Content-Length":             {from + "Content-Length: 52\n\nx\n\n" + from + "\nx\n\n" + from + "\ny\n", []string{"Content-Length: 52\n\nx\n\n" + from + "\nx\n", "\ny\n"}},
+		"Content-Length":             {from + "Content-Length: 52\n\nx\n\n" + from + "\nx\n\n" + from + "Content-Length: 2\n\ny\n", []string{"Content-Length: 52\n\nx\n\n" + from + "\nx\n", "Content-Length: 2\n\ny\n"}},
+		"a sender's Content-Length":  {from + "\nw\n\n" + from + "Content-Length: 52\n\nx\n\n" + from + "\nx\n\n" + from + "Content-Length: 2\n\ny\n", []string{"\nw\n", "Content-Length: 52\n\nx\n", "\nx\n", "Content-Length: 2\n\ny\n"}},
+		"that of the first sender":   {from + "Content-Length: 52\n\nx\n\n" + from + "\nx\n\n" + from + "\ny\n", []string{"Content-Length: 52\n\nx\n", "\nx\n", "\ny\n"}},
+		"lengths, and a wrong one":   {from + "Content-Length: 2\n\nw\n\n" + from + "Content-Length: 3\n\nwwwww\n\n" + from + "Content-Length: 52\n\nx\n\n" + from + "\nx\n\n" + from + "Content-Length: 2\n\ny\n", []string{"Content-Length: 2\n\nw\n", "Content-Length: 3\n\nwwwww\n", "Content-Length: 52\n\nx\n", "\nx\n", "Content-Length: 2\n\ny\n"}},
 		"Content-Length to the end":  {from + "Content-Length: 52\n\nx\n\n" + from + "\nx\n", []string{"Content-Length: 52\n\nx\n\n" + from + "\nx\n"}},
 		"wrong Content-Length":       {from + "Content-Length: 50\n\nx\n\n" + from + "\nx\n\n" + from + "\ny\n", []string{"Content-Length: 50\n\nx\n", "\nx\n", "\ny\n"}},
 		"huge Content-Length":        {from + "Content-Length: 9223372036854775807\n\nx\n\n" + from + "\nx\n", []string{"Content-Length: 9223372036854775807\n\nx\n", "\nx\n"}},
@@ -144,7 +147,7 @@ func TestFromLine(t *testing.T) {
 // is read by its place.
 func FuzzMbox(f *testing.F) {
 	f.Add([]byte(from+"Subject: 1\n\none\n\n"+from+"Subject: 2\n\n>From two\n"), uint8(1))
-	f.Add([]byte(from+"Content-Length: 52\nStatus: RO\n\nx\n\n"+from+"\nx\n\n"+from+"\ny\n"), uint8(7))
+	f.Add([]byte(from+"Content-Length: 52\nStatus: RO\n\nx\n\n"+from+"\nx\n\n"+from+"Content-Length: 2\n\ny\n"), uint8(7))
 	f.Add([]byte(from+"\r\n\r\n\n\nFrom x"), uint8(3))
 	f.Add([]byte("From \r\nTo: x\r\n\r\nx\r\nFrom -\nTo: y\n\nFrom \n"), uint8(2))
 	f.Fuzz(func(t *testing.T, data []byte, step uint8) {
