@@ -300,3 +300,33 @@ func FuzzImportFrames(f *testing.F) {
 		}
 	})
 }
+
+// TestFrameHead: a message with more flags than a head has room for goes with fewer, and the next one goes too.
+func TestFrameHead(t *testing.T) {
+	t.Parallel()
+	few := make([]string, 200)
+	for i := range few {
+		few[i] = strings.Repeat("<", 250)
+	}
+	many := slices.Concat(few, few, few)
+	var b bytes.Buffer
+	w := newFrameWriter(&b)
+	for _, flags := range [][]string{few, many, nil} {
+		if err := w.add(&ImportMessage{ID: "1", Flags: flags}, strings.NewReader("text")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.flush(); err != nil {
+		t.Fatal(err)
+	}
+	r := newFrameReader(&b)
+	for i, want := range []int{200, 150, 0} {
+		m, octets, err := r.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(octets); err != nil || string(text) != "text" || len(m.Flags) != want {
+			t.Errorf("message %d is %q with %d flags, %v", i, text, len(m.Flags), err)
+		}
+	}
+}

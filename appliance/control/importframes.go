@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,14 +43,11 @@ func newFrameWriter(w io.Writer) *frameWriter {
 // add writes a message to its end. If octets fail, the message is withdrawn and the error returned as it is; any other error is the
 // writer's, and ends the batch.
 func (f *frameWriter) add(m *ImportMessage, octets io.Reader) error {
-	head, err := json.Marshal(m)
+	head, err := headOf(*m)
 	if err != nil {
 		return fmt.Errorf("write the head of a message: %w", err)
 	}
-	if len(head) >= maxHead {
-		return fmt.Errorf("the flags of a message take %d octets", len(head))
-	}
-	f.w.Write(append(head, '\n'))
+	f.w.Write(head)
 	for {
 		n, err := fillFrom(octets, f.piece)
 		if n > 0 {
@@ -66,6 +64,22 @@ func (f *frameWriter) add(m *ImportMessage, octets io.Reader) error {
 			f.w.WriteString("-\n") // an error stays with f.w
 			return err
 		}
+	}
+}
+
+// headOf is the line before a message. Flags for which it has no room stay away: the message counts more than they do.
+func headOf(m ImportMessage) ([]byte, error) {
+	for {
+		var line bytes.Buffer
+		e := json.NewEncoder(&line)
+		e.SetEscapeHTML(false) // "<" is one octet, not six
+		if err := e.Encode(m); err != nil {
+			return nil, err
+		}
+		if line.Len() <= maxHead || len(m.Flags) == 0 {
+			return line.Bytes(), nil
+		}
+		m.Flags = m.Flags[:len(m.Flags)/2]
 	}
 }
 

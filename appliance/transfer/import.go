@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"letterbox/store/maildir"
@@ -290,20 +291,37 @@ var systemFlags = []string{`\Seen`, `\Answered`, `\Flagged`, `\Deleted`, `\Draft
 // maxKeyword is the longest keyword that a mailbox takes.
 const maxKeyword = 250
 
-// cleanFlags leaves out what cannot be a flag in IMAP (RFC 9051, 9: flag-keyword is an atom).
+// What a message has of flags at most: more are left out. A sender can write as many into a header.
+const (
+	maxFlags      = 64
+	maxFlagOctets = 8 << 10 // of all of them
+)
+
+// cleanFlags leaves out what cannot be a flag in IMAP (RFC 9051, 9: flag-keyword is an atom), what comes twice, and what is too much.
 func cleanFlags(flags []string) []string {
 	var clean []string
+	octets := 0
 	for _, f := range flags {
-		for _, s := range systemFlags {
-			if strings.EqualFold(f, s) {
-				clean = append(clean, s)
-			}
+		f, ok := cleanFlag(f)
+		if !ok || slices.Contains(clean, f) || octets+len(f) > maxFlagOctets {
+			continue
 		}
-		if f != "" && len(f) <= maxKeyword && !strings.ContainsFunc(f, noAtom) {
-			clean = append(clean, f)
+		if clean = append(clean, f); len(clean) == maxFlags {
+			break
 		}
+		octets += len(f)
 	}
 	return clean
+}
+
+// cleanFlag gives a system flag its usual form.
+func cleanFlag(f string) (string, bool) {
+	for _, s := range systemFlags {
+		if strings.EqualFold(f, s) {
+			return s, true
+		}
+	}
+	return f, f != "" && len(f) <= maxKeyword && !strings.ContainsFunc(f, noAtom)
 }
 
 func noAtom(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`(){%*"\]`, r) }

@@ -363,3 +363,22 @@ func TestProgress(t *testing.T) {
 		}
 	}
 }
+
+// TestTooManyFlags: a message has no more flags than can be kept, whatever stands in its header.
+func TestTooManyFlags(t *testing.T) {
+	t.Parallel()
+	if got, want := cleanFlags([]string{`\seen`, "blue", "", "a b", `\Seen`, "blue", `\Recent`, "<x>&"}), []string{`\Seen`, "blue", "<x>&"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	var short, long []string
+	for i := range 5000 {
+		short = append(short, fmt.Sprint("k", i))
+		long = append(long, fmt.Sprint(strings.Repeat("<", 240), i))
+	}
+	if got := cleanFlags(short); !slices.Equal(got, short[:maxFlags]) {
+		t.Errorf("of many flags stay %d", len(got))
+	}
+	if got := strings.Join(cleanFlags(long), ""); len(got) == 0 || len(got) > maxFlagOctets {
+		t.Errorf("of long flags stay %d octets", len(got))
+	}
+}
