@@ -127,7 +127,7 @@ func (e Export) begin(kind string, p *Progress) (*exportRun, []Folder, error) {
 		f.Messages, f.Size, f.Fault = measure(e.Mail, name)
 		folders = append(folders, f)
 	}
-	r.to, err = openTarget(e.Dir, kind, e.Person)
+	r.to, err = openTarget(e.Dir, kind, e.Person, maildir.Normalize(e.Folder))
 	p.begin(folders)
 	return r, folders, err
 }
@@ -189,13 +189,15 @@ func openAndDo(f *maildir.FolderReader, e *maildir.Entry, do func(e maildir.Entr
 //	letterbox-export 1
 //	mbox of ann
 //	unfinished
+//	folder "Lists"
 //	"Lists/go.mbox" is "Lists/go"
 //
-// with a line for each folder, written before the folder is begun.
+// with a line for the folder that was asked for, if one was, and a line for each folder, written before the folder is begun.
 type target struct {
 	dir          string
 	root         *os.Root
 	kind, person string
+	folder       string // Export.Folder, normalized
 	folders      []exportName
 }
 
@@ -207,11 +209,12 @@ const (
 	exportHead    = "letterbox-export 1"
 	exportOpen    = "unfinished"
 	exportDone    = "finished"
+	exportFolder  = "folder "
 	maxExportFile = 16 << 20
 )
 
 // openTarget makes the directory of an export, or finds the one that was begun there.
-func openTarget(dir, kind, person string) (_ *target, err error) {
+func openTarget(dir, kind, person, folder string) (_ *target, err error) {
 	if err := os.Mkdir(dir, 0o700); err == nil {
 		err = atomicfile.SyncDir(filepath.Dir(filepath.Clean(dir)))
 		if err != nil {
@@ -224,7 +227,7 @@ func openTarget(dir, kind, person string) (_ *target, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{dir: dir, root: root, kind: kind, person: person}
+	t := &target{dir: dir, root: root, kind: kind, person: person, folder: folder}
 	if err := t.take(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -250,6 +253,8 @@ func (t *target) take() error {
 	switch {
 	case begun.kind != t.kind || begun.person != t.person:
 		return fmt.Errorf("%s holds an export of another kind: %s of %s", t.dir, begun.kind, begun.person)
+	case begun.folder != t.folder:
+		return fmt.Errorf("%s holds an export of %s, and not of %s: choose another folder for that", t.dir, exportOf(begun.folder), exportOf(t.folder))
 	case begun.state != exportOpen:
 		return fmt.Errorf("%s holds an export that is finished already", t.dir)
 	}
@@ -257,9 +262,20 @@ func (t *target) take() error {
 	return nil
 }
 
+// exportOf says what an export takes.
+func exportOf(folder string) string {
+	if folder == "" {
+		return "all folders"
+	}
+	return fmt.Sprintf("the folder %q", folder)
+}
+
 func (t *target) save(state string) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n%s of %s\n%s\n", exportHead, t.kind, t.person, state)
+	if t.folder != "" {
+		fmt.Fprintf(&b, "%s%q\n", exportFolder, t.folder)
+	}
 	for _, f := range t.folders {
 		fmt.Fprintf(&b, "%q is %q\n", f.to, f.folder)
 	}
@@ -269,6 +285,7 @@ func (t *target) save(state string) error {
 // exportState is what a file letterbox-export says.
 type exportState struct {
 	kind, person, state string
+	folder              string // "": all
 	folders             []exportName
 }
 
@@ -298,9 +315,7 @@ func parseExportFile(in io.Reader) (s exportState, err error) {
 		case 2:
 			s.state = line
 		default:
-			var name exportName
-			name, ok = parseExportName(line)
-			s.folders = append(s.folders, name)
+			ok = s.parseFolder(line, n)
 		}
 		if !ok {
 			return s, errNoExport
@@ -313,6 +328,18 @@ func parseExportFile(in io.Reader) (s exportState, err error) {
 		return s, errNoExport
 	}
 	return s, nil
+}
+
+// parseFolder reads the n-th line, of those behind the state.
+func (s *exportState) parseFolder(line string, n int) bool {
+	if quoted, only := strings.CutPrefix(line, exportFolder); only {
+		folder, err := strconv.Unquote(quoted)
+		s.folder = folder
+		return err == nil && n == 3
+	}
+	name, ok := parseExportName(line)
+	s.folders = append(s.folders, name)
+	return ok
 }
 
 func parseExportName(line string) (n exportName, ok bool) {

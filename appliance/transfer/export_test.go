@@ -195,6 +195,29 @@ func TestExportContentLength(t *testing.T) {
 	}
 }
 
+// TestExportOtherFolder: an export of one folder is not gone on with as one of another, which would be called finished.
+func TestExportOtherFolder(t *testing.T) {
+	t.Parallel()
+	files := sampleMail(8)
+	files[".Other/cur/1.a:2,"] = "Subject: other\n\n"
+	for kind, export := range map[string]func(context.Context, Export, *Progress) (ExportReport, error){"mbox": ExportMbox, "maildir": ExportMaildir} {
+		e := Export{Mail: exportable(t, tree(t, files)), Person: "ann", Folder: "Lists", Dir: filepath.Join(t.TempDir(), "out")}
+		if _, err := export(&countdown{t.Context(), 3}, e, nil); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		for _, folder := range []string{"Other", ""} {
+			other := e
+			other.Folder = folder
+			if _, err := export(t.Context(), other, nil); err == nil || !strings.Contains(err.Error(), `an export of the folder "Lists"`) {
+				t.Errorf("%s of %q: %v", kind, folder, err)
+			}
+		}
+		if r, err := export(t.Context(), e, nil); err != nil || len(r.Folders) != 1 || r.Folders[0].Messages != 8 {
+			t.Errorf("%s: %+v, %v", kind, r, err)
+		}
+	}
+}
+
 func TestMboxFileNames(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
@@ -214,6 +237,7 @@ func TestMboxFileNames(t *testing.T) {
 func FuzzExportFile(f *testing.F) {
 	f.Add("letterbox-export 1\nmbox of ann\nunfinished\n\"a\" is \"b\"\n", "x", "y\nz\xff")
 	f.Add("letterbox-export 1\nmbox of ann\nunfinished\n\"a\" is b", "", "\"")
+	f.Add("letterbox-export 1\nmbox of ann\nunfinished\nfolder \"b\"\n\"a\" is \"b\"\n", "", "")
 	f.Fuzz(func(t *testing.T, text, to, folder string) {
 		if s, err := parseExportFile(strings.NewReader(text)); err == nil && s.state != exportOpen && s.state != exportDone {
 			t.Fatalf("%q is an export that is %q", text, s.state)
