@@ -289,9 +289,28 @@ func asMbox(all map[string][]letter) map[string][]letter {
 				l.text += "\r\n"
 			}
 			l.text = crs.ReplaceAllString(l.text, "$1")
+			l.text = withoutLength(l.text)
+			l.flags = strings.Join(slices.DeleteFunc(strings.Fields(l.flags), func(f string) bool { return f == `\Deleted` }), " ")
 		}
 	}
 	return all
+}
+
+// withoutLength is a message without the Content-Length of its header.
+func withoutLength(text string) string {
+	var b strings.Builder
+	inHeader, drop := true, false
+	for line := range strings.Lines(text) {
+		if inHeader = inHeader && strings.TrimRight(line, "\r\n") != ""; !inHeader {
+			drop = false
+		} else if line[0] != ' ' && line[0] != '\t' {
+			drop = strings.HasPrefix(line, "Content-Length:")
+		}
+		if !drop {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // TestRoundTrip: what is exported and imported elsewhere is the same, every octet, flag, keyword and date of it; of a Maildir that is put
