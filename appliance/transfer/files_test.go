@@ -270,3 +270,21 @@ func TestMboxDates(t *testing.T) {
 		t.Errorf("the dates are %q, want %q", got, want)
 	}
 }
+
+// TestThrownAway: what Thunderbird has thrown away is named, and no sender can have a message taken for that.
+func TestThrownAway(t *testing.T) {
+	t.Parallel()
+	src, err := OpenMbox([]string{tree(t, map[string]string{"INBOX": from + "X-Mozilla-Status: 0009\nSubject: 1\n\n\n" + from + "Received: x\nX-Mozilla-Status: 0009\nX-Status: D\n\n"})}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	k := newKeeper()
+	r := bringAll(t, src, k)
+	if got := k.folders["INBOX"]; len(got) != 1 || len(got[0].Flags) != 0 || r.Folders[0].ThrownAway != 1 {
+		t.Errorf("%+v, %+v", got, r)
+	}
+	if len(r.PassedOver) != 1 || !strings.HasPrefix(r.PassedOver[0].String(), "INBOX, message 1, ") {
+		t.Errorf("passed over are %q", r.PassedOver)
+	}
+}

@@ -86,6 +86,15 @@ func (r *run) leave(folder, message string, why error) {
 	r.progress.Say("left out: " + l.String())
 }
 
+// passOver notes that something is passed over, as leave does.
+func (r *run) passOver(l Left) {
+	if len(r.report.PassedOver) < maxLeft {
+		r.report.PassedOver = append(r.report.PassedOver, l)
+		return
+	}
+	r.progress.Say("passed over: " + l.String())
+}
+
 // A folderRun is a folder under way.
 type folderRun struct {
 	*run
@@ -100,7 +109,7 @@ type folderRun struct {
 func (r *run) folder(ctx context.Context, f Folder) error {
 	var passed *passedOver
 	if errors.As(f.Fault, &passed) {
-		r.report.PassedOver = append(r.report.PassedOver, Left{Folder: f.Name, Why: passed.why})
+		r.passOver(Left{Folder: f.Name, Why: passed.why})
 		f.Messages = max(f.Messages, 0)
 	} else if f.Fault != nil {
 		r.leave(f.Name, "", f.Fault)
@@ -139,6 +148,7 @@ func (f *folderRun) message(ctx context.Context, m Message) error {
 	switch {
 	case errors.Is(m.Fault, errThrownAway):
 		f.told.ThrownAway++
+		f.passOver(Left{f.from.Name, m.Name, m.Fault.Error()})
 	case errors.Is(m.Fault, errOther):
 		f.told.Others++
 	case m.Fault != nil:

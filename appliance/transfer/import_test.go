@@ -281,6 +281,7 @@ func TestLeftOut(t *testing.T) {
 Broken (new): 0 messages, 0 octets
 Last (new): 1 message, 15 octets
 passed over:
+  INBOX, message 4: it was deleted already
   All: it shows what is elsewhere
 left out (7):
   INBOX, message 1: it has 1.0 KB, and the largest message that is taken has 1.0 KB

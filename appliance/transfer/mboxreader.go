@@ -22,7 +22,7 @@ import (
 // did not put there).
 //
 // Header fields in which programs note what belongs to the folder, not to the message, are taken out and become the mboxMeta: see
-// mboxFields. Line ends stay as they are.
+// mboxMeta.field. Those of Thunderbird count only where it puts them, directly behind the From line: elsewhere a sender has. Line ends stay as they are.
 type mboxReader struct {
 	file  io.ReaderAt
 	size  int64 // of file
@@ -36,6 +36,7 @@ type mboxReader struct {
 	head     int64  // where the header begins
 	open     bool   // it is not read to its end
 	inHeader bool
+	own      bool // all fields so far are those that Thunderbird puts before a message
 	drop     bool // the header field at hand is taken out
 	field    *[]byte
 	inLine   bool   // the next piece does not begin a line
@@ -91,7 +92,7 @@ func (r *mboxReader) Next() error {
 	}
 	in := r.in
 	sized := r.sized && (r.from == nil || r.fits())
-	*r = mboxReader{file: r.file, size: r.size, sized: sized, in: in, off: r.off, from: r.next, begin: r.nextAt, head: r.off, open: true, inHeader: true, length: Unknown, err: r.err}
+	*r = mboxReader{file: r.file, size: r.size, sized: sized, in: in, off: r.off, from: r.next, begin: r.nextAt, head: r.off, open: true, inHeader: true, own: true, length: Unknown, err: r.err}
 	return nil
 }
 
@@ -281,7 +282,11 @@ func (r *mboxReader) header(line []byte, begins bool) []byte {
 		return line
 	}
 	if folds := line[0] == ' ' || line[0] == '\t'; begins && !folds {
+		r.own = r.own && ofThunderbird(line)
 		r.field, r.drop = r.meta.fieldOf(line)
+		if !r.own && r.meta.mozillas(r.field) {
+			r.field = nil // it came with the message
+		}
 		if r.field != nil { // of two, the last counts
 			_, value, _ := bytes.Cut(line, []byte{':'})
 			*r.field = append((*r.field)[:0], value[:min(len(value), maxMetaField)]...)
@@ -300,6 +305,21 @@ func isFrom(line []byte) bool { return bytes.HasPrefix(line, []byte("From ")) }
 
 // isBlank reports whether a line ends a header. CR CR LF does too: programs that translate LF to CRLF twice write it.
 func isBlank(line []byte) bool { return len(bytes.TrimRight(line, "\r\n")) == 0 }
+
+// ofThunderbird reports whether a line of a header is one of those that Thunderbird puts directly behind the From line.
+func ofThunderbird(line []byte) bool {
+	for _, name := range []string{"x-mozilla-", "x-account-key:", "x-uidl:"} {
+		if len(line) >= len(name) && strings.EqualFold(string(line[:len(name)]), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// mozillas reports whether what field returned is one of Thunderbird's.
+func (m *mboxMeta) mozillas(kept *[]byte) bool {
+	return kept == &m.mozilla || kept == &m.mozilla2 || kept == &m.mozillaKey
+}
 
 // fieldOf is field for a line of a header.
 func (m *mboxMeta) fieldOf(line []byte) (kept *[]byte, drop bool) {
@@ -366,7 +386,8 @@ var xStatusFlags = []string{`\Answered`, `\Flagged`, `\Deleted`, `\Draft`}
 
 const xStatusLetters = "AFDT"
 
-// flags are the message's flags, by their IMAP names, and whether Thunderbird has thrown it away.
+// flags are the message's flags, by their IMAP names, and whether Thunderbird has thrown it away. That X-Status calls a message deleted
+// is not believed: senders can write that, and programs then remove the message.
 func (m *mboxMeta) flags() (flags []string, thrownAway bool) {
 	set := func(on bool, name string) {
 		if on {
@@ -377,6 +398,9 @@ func (m *mboxMeta) flags() (flags []string, thrownAway bool) {
 	has := func(field []byte, letter byte) bool { return bytes.IndexByte(field, letter) >= 0 }
 	set(has(m.status, 'R') || bits&mozillaRead != 0, `\Seen`)
 	for i, name := range xStatusFlags {
+		if name == `\Deleted` {
+			continue
+		}
 		mozilla := i == 0 && bits&mozillaReplied != 0 || i == 1 && bits&mozillaMarked != 0
 		set(has(m.xStatus, xStatusLetters[i]) || mozilla, name)
 	}

@@ -93,14 +93,17 @@ func TestMboxFlags(t *testing.T) {
 		"":                                        "",
 		"Status: O\n":                             "",
 		"Status: RO\n":                            `\Seen`,
-		"Status: R\nX-Status: AFDT\n":             `\Seen \Answered \Flagged \Deleted \Draft`,
+		"Status: R\nX-Status: AFDT\n":             `\Seen \Answered \Flagged \Draft`,
 		"X-Keywords:   blue $Label1    \n":        "blue $Label1",
 		"X-Mozilla-Status: 0001\n":                `\Seen`,
 		"X-Mozilla-Status: 1007\n":                `\Seen \Answered \Flagged $Forwarded`,
 		"X-Mozilla-Status: 0009\n":                `\Seen thrown away`,
 		"X-Mozilla-Status: nonsense\n":            "",
 		"X-Mozilla-Keys: $label1 work\n\t junk\n": "$label1 work junk",
-		"Status: O\nStatus: R\n":                  `\Seen`,
+		"Received: x\nX-Mozilla-Status: 0009\nX-Mozilla-Keys: x\n":                                                                                 "",
+		"X-Account-Key: a\nX-UIDL: 1\n 2\nX-Mozilla-Status: 0001\nX-Mozilla-Status2: 00000000\nX-Mozilla-Keys: x\nTo: a\nX-Mozilla-Status: 0008\n": `\Seen x`,
+		"Status: D\nX-Status: D\n": "",
+		"Status: O\nStatus: R\n":   `\Seen`,
 	} {
 		_, got, err := readMbox(from + header + "Subject: x\n\nX-Status: D\n")
 		if err != nil || len(got) != 1 || got[0] != want {

@@ -11,7 +11,7 @@ import (
 // A Report says how a transfer went.
 type Report struct {
 	Folders    []FolderReport
-	PassedOver []Left // folders that nobody wants by default, or did not want
+	PassedOver []Left // the first of folders that nobody wants by default, or did not want, and of messages that were thrown away
 	LeftOut    int64  // what was left out, messages and whole folders
 	Left       []Left // the first of it
 }

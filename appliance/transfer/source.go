@@ -174,8 +174,8 @@ type passedOver struct{ why string }
 
 func (p *passedOver) Error() string { return p.why }
 
-// errThrownAway is the Fault of a message that was deleted at the source and is only not cleared away there. Nobody misses it: it is
-// counted and not named.
+// errThrownAway is the Fault of a message that was deleted at the source and is only not cleared away there. It is
+// counted and named.
 var errThrownAway = errors.New("it was deleted already")
 
 // errOther is the Fault of a file that is no message and does not claim to be one: it is counted and not named.
