@@ -288,3 +288,20 @@ func TestThrownAway(t *testing.T) {
 		t.Errorf("passed over are %q", r.PassedOver)
 	}
 }
+
+// TestBesideMboxNamed: a file that is passed over because of its name is named.
+func TestBesideMboxNamed(t *testing.T) {
+	t.Parallel()
+	src, err := OpenMbox([]string{tree(t, map[string]string{"a": from + "\n1\n", "a.msf": "x", "sub/bills.html": from + "\n2\n", "x.json": "{}"})}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	var named []string
+	for _, l := range bringAll(t, src, newKeeper()).PassedOver {
+		named = append(named, l.Folder)
+	}
+	if want := []string{"sub/bills.html", "x.json"}; !slices.Equal(named, want) {
+		t.Errorf("passed over are %q, want %q", named, want)
+	}
+}

@@ -17,7 +17,8 @@ import (
 //
 // A file is called as its folder, with or without ".mbox" or ".mbx". In a directory every mbox file is a folder, and the directories
 // above it are levels of its name: "Lists.sbd/go.dev" is Lists/go.dev, as Thunderbird keeps it, and "Lists.mbox/mbox" is Lists, as
-// Apple Mail does. What such programs keep beside is passed over.
+// Apple Mail does. What such programs keep beside is passed over, and named where
+// a folder can be called so.
 type Mbox struct {
 	places []place
 	folder string // "": as the files are called
@@ -63,6 +64,10 @@ func (s *Mbox) Folders(ctx context.Context) ([]Folder, error) {
 		}
 		err = walk(ctx, p.root, p.name, func(e entry) error {
 			if e.err == nil && e.info.IsDir() || besideMbox(path.Base(e.path)) {
+				return nil
+			}
+			if noMboxExt(e.path) {
+				list = append(list, Folder{Name: e.path, Fault: &passedOver{"files that are called so are seldom mail; to bring it in, name the file itself"}})
 				return nil
 			}
 			list = append(list, mboxFolder(e, p.root, below(s.folder, orElse(exported[e.path], mboxName(e.path)))))
@@ -158,11 +163,16 @@ func mboxLevel(name string) string {
 
 // besideMbox reports whether a file is one that mail programs keep beside their mbox files.
 func besideMbox(name string) bool {
+	return path.Ext(name) == ".msf" || strings.HasPrefix(name, ".") || name == exportFile || strings.Contains(name, unfinishedInfix)
+}
+
+// noMboxExt reports whether a file is called as those beside mbox files are that can also be a folder's.
+func noMboxExt(name string) bool {
 	switch path.Ext(name) {
-	case ".msf", ".dat", ".html", ".plist", ".json":
+	case ".dat", ".html", ".plist", ".json":
 		return true
 	}
-	return strings.HasPrefix(name, ".") || name == exportFile || strings.Contains(name, unfinishedInfix)
+	return false
 }
 
 // Messages reads the file once.
