@@ -1,0 +1,110 @@
+//go:build bench
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// writtenEach is how many messages or changes of each kind a mean is taken of.
+const writtenEach = 20
+
+// benchWritten measures what a delivered message and a changed flag cost of the disk's life.
+func benchWritten(t *testing.T) {
+	dir, where := journalled(t)
+	heading("Bytes written to the disk", fmt.Sprintf(`write_bytes less cancelled_write_bytes of /proc/PID/io: pages of 4 KiB that the program made dirty. Means of %d, one after the other;
+in every second line everything is written out by sync(2) after each, so that no two share a page.
+%s`, writtenEach, where))
+	h := newHouseIn(t, dir)
+	h.start(t)
+	smtp := bySMTP("Letterbox", h.address(25), "EHLO", benchPerson).open(t)
+	random := rand.New(rand.NewPCG(5, 6))
+	deliver := func(size int) {
+		if err := smtp.deliver(newLetter(random, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliver(1 << 10) // makes the list and the index
+	for _, size := range []int{1 << 10, 8 << 10, 32 << 10, 60 << 10, sizeLarge, 500 << 10, sizeHuge} {
+		// Above 64 KiB a message may be written twice.
+		wanted := int64(size) + 16<<10
+		if size > 64<<10 {
+			wanted = 2 * int64(size)
+		}
+		figure(fmt.Sprintf("a message of %d KiB", size>>10), h.writes(t, func(int) { deliver(size) }), atMost(kilobytes(wanted)))
+		figure("  written out after each", h.writesApart(t, func(int) { deliver(size) }))
+	}
+	c := signInPlain(t, h.address(143), benchPerson, benchPassword)
+	defer c.Close()
+	c.do(t, "SELECT INBOX")
+	figure("a flag", h.writes(t, func(i int) { c.do(t, fmt.Sprintf(`STORE %d +FLAGS.SILENT (\Flagged)`, i+1)) }), atMost(kilobytes(4<<10)))
+	figure("  written out after each", h.writesApart(t, func(i int) { c.do(t, fmt.Sprintf(`STORE %d +FLAGS.SILENT (\Answered)`, i+1)) }))
+	h.stop(t)
+}
+
+// journalled returns a directory on ext4 as Debian makes it, with a journal, and says so. A file system that has none charges the
+// blocks of directories and inodes to the program, which are none of its doing.
+func journalled(t *testing.T) (dir, where string) {
+	t.Helper()
+	home := t.TempDir()
+	image, dir := filepath.Join(home, "image"), filepath.Join(home, "mounted")
+	const size = 1 << 30
+	err := os.WriteFile(image, nil, 0o600)
+	if err == nil {
+		err = os.Truncate(image, size)
+	}
+	if err == nil {
+		err = os.Mkdir(dir, 0o755)
+	}
+	if err == nil {
+		err = quietly("mkfs.ext4", "-q", "-F", image)
+	}
+	if err == nil {
+		err = quietly("mount", "-o", "loop", image, dir)
+	}
+	if err != nil {
+		return t.TempDir(), fmt.Sprintf("On the file system of %s, since this machine lets nobody mount ext4 with a journal (%v):\nwhere there is none, the blocks of directories and inodes are charged to the program as well.", os.TempDir(), err)
+	}
+	t.Cleanup(func() {
+		if err := quietly("umount", dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir, "On ext4 with a journal (mkfs.ext4, mount -o loop)."
+}
+
+// quietly runs a program that has nothing to say but errors.
+func quietly(name string, args ...string) error {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// writes returns what the program writes, on average, for what do has it do.
+func (h *house) writes(t *testing.T, do func(i int)) quantity {
+	t.Helper()
+	before := h.written(t)
+	for i := range writtenEach {
+		do(i)
+	}
+	return kilobytes((h.written(t) - before) / writtenEach)
+}
+
+// writesApart is writes with everything written out after each.
+func (h *house) writesApart(t *testing.T, do func(i int)) quantity {
+	t.Helper()
+	return h.writes(t, func(i int) {
+		unix.Sync()
+		do(i)
+	})
+}
