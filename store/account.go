@@ -56,6 +56,21 @@ func (a *Account) Open(name string) (*Mailbox, error) {
 	return m, nil
 }
 
+// OpenTarget is Open for who puts messages into a mailbox: what other programs
+// did to its files is left to Append, Copy and Move, which take it in, and nobody
+// who is changing the mailbox is waited for.
+func (a *Account) OpenTarget(name string) (*Mailbox, error) {
+	m, err := a.acquire(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.readyUnseen(); err != nil {
+		m.release()
+		return nil, err
+	}
+	return m, nil
+}
+
 // acquire finds or makes the Mailbox of a name, not yet ready, and counts a reference.
 func (a *Account) acquire(name string) (*Mailbox, error) {
 	a.mu.Lock()

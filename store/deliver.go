@@ -145,21 +145,9 @@ func (a *Account) openForDelivery(name string) (*Mailbox, error) {
 	if name == "" {
 		name = inbox
 	}
-	m, err := a.openUnseen(name)
+	m, err := a.OpenTarget(name)
 	if err != nil && name != inbox && (errors.Is(err, ErrNoMailbox) || errors.Is(err, ErrBadName)) {
-		return a.openUnseen(inbox)
+		return a.OpenTarget(inbox)
 	}
 	return m, err
-}
-
-func (a *Account) openUnseen(name string) (*Mailbox, error) {
-	m, err := a.acquire(name)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.readyUnseen(); err != nil {
-		m.release()
-		return nil, err
-	}
-	return m, nil
 }

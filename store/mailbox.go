@@ -23,6 +23,7 @@ type Mailbox struct {
 	refs     int    // guarded by a.mu
 	watchers watchers
 	replaced atomic.Bool // another Mailbox has its name
+	inUse    atomic.Bool // what loaded says, for those who do not hold writeMu
 
 	queueMu sync.Mutex // guards queue
 	queue   []*arrival // messages waiting to be placed
@@ -159,6 +160,16 @@ func (m *Mailbox) Status() Status {
 		}
 	}
 	return st
+}
+
+// UIDValidity returns the mailbox's UIDVALIDITY, 0 when it cannot be used any more.
+func (m *Mailbox) UIDValidity() uint32 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.x == nil {
+		return 0
+	}
+	return m.x.UIDValidity
 }
 
 // UIDs appends the UIDs of all messages, ascending, to dst.
@@ -300,8 +311,12 @@ func (m *Mailbox) ready() error {
 	return m.loadOnce()
 }
 
-// readyUnseen makes the mailbox ready without looking what others did.
+// readyUnseen makes the mailbox ready without looking what others did. It waits
+// for nobody who is changing the mailbox.
 func (m *Mailbox) readyUnseen() error {
+	if m.inUse.Load() {
+		return m.usable()
+	}
 	m.writeMu.Lock()
 	defer m.writeMu.Unlock()
 	if m.loaded {
@@ -319,6 +334,7 @@ func (m *Mailbox) loadOnce() error {
 		return errors.Join(folderError(err, m.name), m.unload())
 	}
 	m.loaded = true
+	m.inUse.Store(true)
 	m.count()
 	m.a.s.notifier.addMailbox(m)
 	m.askReadAhead(0)
@@ -393,6 +409,7 @@ func (m *Mailbox) shut(reason error) error {
 	m.retired = nil
 	m.mu.Unlock()
 	m.loaded = false
+	m.inUse.Store(false)
 
 	var errs []error
 	if x != nil {

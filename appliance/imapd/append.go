@@ -44,7 +44,7 @@ func (c *conn) append(r *request) error {
 	if err != nil {
 		return err
 	}
-	validity := to.Status().UIDValidity
+	validity := to.UIDValidity()
 	if validity == 0 {
 		return nil // somebody deleted the mailbox since: there is no UID to tell
 	}

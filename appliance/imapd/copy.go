@@ -67,7 +67,7 @@ func (c *conn) source(set imapwire.NumSet, byUID bool) ([]store.UID, error) {
 
 // target opens the mailbox that messages go to. The caller releases it.
 func (c *conn) target(name string) (*store.Mailbox, error) {
-	to, err := c.account.Open(name)
+	to, err := c.account.OpenTarget(name)
 	if errors.Is(err, store.ErrNoMailbox) {
 		// RFC 9051, 6.3.12 and 6.4.7: the client may make it and try again.
 		return nil, no(imap.ResponseCodeTryCreate, "there is no such mailbox; it can be created")
@@ -84,7 +84,7 @@ func (c *conn) release(box *store.Mailbox) {
 // copyUIDCode is the response code COPYUID (RFC 9051, 7.1); "" if there is
 // nothing to tell.
 func copyUIDCode(to *store.Mailbox, pairs []store.CopyUID) string {
-	validity := to.Status().UIDValidity
+	validity := to.UIDValidity()
 	if len(pairs) == 0 || validity == 0 { // 0: somebody deleted the mailbox since
 		return ""
 	}
