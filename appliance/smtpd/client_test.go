@@ -100,6 +100,36 @@ func TestMessagesArriveWhole(t *testing.T) {
 	}
 }
 
+// TestMuchBehindAMessage: whatever a peer sends behind the end of a message without waiting, as much as it likes, comes next: commands,
+// and another message. STARTTLS, too, knows of what came behind it.
+func TestMuchBehindAMessage(t *testing.T) {
+	t.Parallel()
+	u := start(t, "intake")
+	c := dialRaw(t, u.addr)
+	const noops = 10 * messageWindow / 6
+	text := strings.Repeat(strings.Repeat("x", 76)+"\r\n", 700)
+	behind := "MAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\nSecond: message\r\n\r\n" + text + ".\r\n" + strings.Repeat("NOOP\r\n", noops)
+	c.begin()
+	c.say("DATA\r\n")
+	go c.say("First: message\r\n\r\n" + text + ".\r\n" + behind)
+	for _, want := range []string{"354", "250 2.0.0 delivered", "250", "250", "354", "250 2.0.0 delivered"} {
+		c.hear(want)
+	}
+	for range noops {
+		c.hear("250 2.0.0 OK")
+	}
+	c.begin()
+	c.say("DATA\r\nThird: message\r\n.\r\nSTARTTLS\r\nNOOP\r\n")
+	for _, want := range []string{"354", "250 2.0.0 delivered", "501 5.5.1 nothing may follow STARTTLS"} {
+		c.hear(want)
+	}
+	for i, want := range []string{"First: message\r\n\r\n" + text, "Second: message\r\n\r\n" + text, "Third: message\r\n"} {
+		if got := u.room.deliveries()[i].message; got != want {
+			t.Errorf("message %d: %d octets, want %d", i, len(got), len(want))
+		}
+	}
+}
+
 // oddMessages stand beside the corpus.
 var oddMessages = [][]byte{
 	nil,

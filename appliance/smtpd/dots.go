@@ -1,9 +1,9 @@
 package smtpd
 
 import (
-	"bufio"
 	"bytes"
 	"io"
+	"sync"
 )
 
 // A dotDecoder finds the end of the message after DATA and undoes dot-stuffing (RFC 5321, 4.5.2). Only CRLF begins a line:
@@ -74,23 +74,30 @@ func (d *dotDecoder) decode(dst, b []byte) (out []byte, used int) {
 	return dst, len(b)
 }
 
-// copy writes a message from r to w, up to its end and not an octet further.
-func (d *dotDecoder) copy(w io.Writer, r *bufio.Reader) error {
-	out := make([]byte, 0, r.Size()+2)
-	for d.state != ended {
-		if _, err := r.Peek(1); err != nil {
+// messageBuffers are for messages that are being received, and for as long as that takes.
+var messageBuffers = sync.Pool{New: func() any { return new(messageBuffer) }}
+
+// A messageBuffer has what was read, and what of it is the message.
+type messageBuffer struct {
+	in  [messageWindow]byte
+	out [messageWindow + 2]byte // a dot and CR may be held back from the window before
+}
+
+const messageWindow = 16 << 10
+
+// copyMessage writes a message to to, up to its end and not an octet further.
+func (w *wire) copyMessage(to io.Writer) error {
+	b := messageBuffers.Get().(*messageBuffer)
+	defer messageBuffers.Put(b)
+	var dots dotDecoder
+	for dots.state != ended {
+		n, err := w.r.Read(b.in[:]) // takes all that r has, being larger
+		if n == 0 && err != nil {
 			return err
 		}
-		window, err := r.Peek(r.Buffered())
-		if err != nil {
-			return err
-		}
-		var used int
-		out, used = d.decode(out[:0], window)
-		if _, err := r.Discard(used); err != nil {
-			return err
-		}
-		if _, err := w.Write(out); err != nil {
+		out, used := dots.decode(b.out[:0], b.in[:n])
+		w.source.unread(b.in[used:n])
+		if _, err := to.Write(out); err != nil {
 			return err
 		}
 	}

@@ -55,8 +55,7 @@ func (h *headerScan) Write(b []byte) (int, error) {
 	for i := 0; i < len(b); {
 		switch {
 		case h.state == afterBody:
-			h.out = append(h.out, b[i:]...)
-			i = len(b)
+			return len(b), h.endHeader(b[i:]) // on an error the message is lost anyway
 		case h.state == inField && !h.keep:
 			i += h.restOfLine(b[i:])
 		default:
@@ -64,13 +63,23 @@ func (h *headerScan) Write(b []byte) (int, error) {
 			i++
 		}
 	}
+	if h.state == afterBody {
+		return len(b), h.endHeader(nil)
+	}
 	if _, err := h.next.Write(h.out); err != nil {
 		return 0, err
 	}
-	if h.state == afterBody {
-		h.out, h.name = nil, nil
-	}
 	return len(b), nil
+}
+
+// endHeader passes on the end of the header and the body that follows.
+func (h *headerScan) endHeader(body []byte) error {
+	_, err := h.next.Write(h.out)
+	h.out, h.name = nil, nil
+	if err == nil && len(body) > 0 {
+		_, err = h.next.Write(body)
+	}
+	return err
 }
 
 // Close passes on what is held back when a message ends within its header.

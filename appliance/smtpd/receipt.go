@@ -66,8 +66,7 @@ func (m *receipt) Write(b []byte) (int, error) {
 // data receives what follows DATA, reading the wire itself.
 func (m *receipt) data() error {
 	w := m.session.wire
-	var dots dotDecoder
-	if err := dots.copy(m, w.r); err != nil {
+	if err := w.copyMessage(m); err != nil {
 		w.end()
 		switch {
 		case errors.Is(err, errEndless):

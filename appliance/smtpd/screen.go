@@ -253,7 +253,7 @@ func (s *session) startTLS(arg string) {
 		s.wire.outOfOrder("503 5.5.1 this is TLS already")
 	case config == nil:
 		s.wire.bad("502 5.5.1 there is no TLS here")
-	case s.wire.r.Buffered() > 0:
+	case s.wire.buffered():
 		// What came along in plaintext may be somebody else's and must not be run as if it were protected.
 		s.wire.reply("501 5.5.1 nothing may follow STARTTLS before its answer")
 		s.wire.end()

@@ -44,6 +44,7 @@ type wire struct {
 	peer     *peer
 	session  *session
 	r        *bufio.Reader
+	source   source
 	pending  []byte // for go-smtp, before anything else is read
 	sasl     bool   // the next line is a response in an AUTH exchange
 	ending   bool   // nothing more is read
@@ -54,10 +55,38 @@ type wire struct {
 }
 
 func newWire(p *peer) *wire {
-	w := &wire{peer: p, r: bufio.NewReaderSize(p, readSize), closed: make(chan struct{})}
+	w := &wire{peer: p, source: source{peer: p}, closed: make(chan struct{})}
+	w.r = bufio.NewReaderSize(&w.source, readSize)
 	w.session = &session{wire: w, peer: p, server: p.server}
 	return w
 }
+
+// A source is the peer as r reads it: first comes what was read beyond the end of a message.
+type source struct {
+	peer *peer
+	left []byte
+}
+
+func (s *source) Read(b []byte) (int, error) {
+	if len(s.left) == 0 {
+		return s.peer.Read(b)
+	}
+	n := copy(b, s.left)
+	if s.left = s.left[n:]; len(s.left) == 0 {
+		s.left = nil
+	}
+	return n, nil
+}
+
+// unread makes b come next. r must be empty.
+func (s *source) unread(b []byte) {
+	if len(b) > 0 {
+		s.left = append(bytes.Clone(b), s.left...)
+	}
+}
+
+// buffered tells whether something of the peer has been read that nobody has taken yet.
+func (w *wire) buffered() bool { return w.r.Buffered()+len(w.source.left) > 0 }
 
 // speak lets go-smtp talk to the peer until the phase ends. A go-smtp Server serves this one connection, since it takes
 // connections from listeners only, and its state must be gone after STARTTLS (RFC 3207, 4.2).
