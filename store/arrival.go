@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -72,11 +73,8 @@ func (m *Mailbox) write(in *Incoming, header []byte, date time.Time) (_ *arrival
 	defer m.a.s.parsers.put(p)
 	buf := m.a.s.buffers.get()
 	defer m.a.s.buffers.put(buf)
-	to := writerOnly{io.MultiWriter(temp, p)}
-	if _, err := to.Write(header); err != nil {
-		return nil, err
-	}
-	if _, err := io.CopyBuffer(to, readerOnly{in.Reader()}, (*buf)[:memoryLimit]); err != nil {
+	from := io.MultiReader(bytes.NewReader(header), in.Reader())
+	if err := copyFull(io.MultiWriter(temp, p), from, (*buf)[:memoryLimit]); err != nil {
 		return nil, err
 	}
 	info := p.Close()
@@ -134,8 +132,23 @@ func (m *Mailbox) orGone(err error) error {
 	return err
 }
 
-// writerOnly hides the methods that would make io.CopyBuffer ignore its buffer.
-type writerOnly struct{ io.Writer }
+// copyFull copies with writes that are as large as buf, but for the last.
+func copyFull(to io.Writer, from io.Reader, buf []byte) error {
+	for {
+		n, err := io.ReadFull(from, buf)
+		if n > 0 {
+			if _, werr := to.Write(buf[:n]); werr != nil {
+				return werr
+			}
+		}
+		switch {
+		case err == io.EOF || err == io.ErrUnexpectedEOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
 
 // place puts arrivals into the mailbox. Those of several callers that wait for
 // each other share one numbering and two syncs. On error none of as is in the
