@@ -253,22 +253,16 @@ func (m *Mailbox) placeNumbered(ctx context.Context, as []*arrival) (err error) 
 	}
 	err = m.own(func() error { return m.placeOrNot(lock, namer, as, saved) })
 	if err != nil {
-		m.burn(as[len(as)-1].uid)
+		m.distrust()
 		return diskError(fmt.Errorf("placing a message in %s: %w", m.name, err))
 	}
 	m.indexArrivals(as, modseq, saved)
 	return nil
 }
 
-// burn gives up the UIDs up to last: they may be in dovecot-uidlist.
-func (m *Mailbox) burn(last UID) {
-	m.mu.Lock()
-	m.x.Reserve(uint32(last) + 1)
-	m.mu.Unlock()
-	m.distrust()
-}
-
-// distrust makes the next opening compare everything.
+// distrust makes the next opening compare everything, and the next numbering read
+// which UIDs dovecot-uidlist has: those of messages that could not be placed may be
+// in it or not, and nobody is shown a UIDNEXT before it is on disk.
 func (m *Mailbox) distrust() {
 	m.sig, m.settled, m.mark = signature{}, false, maildir.Mark{}
 }
@@ -318,6 +312,7 @@ func (m *Mailbox) placeOrNot(lock *maildir.UIDListLock, namer *maildir.Namer, as
 	if err == nil {
 		return nil
 	}
+	m.undo = intent != nil
 	refs := make([]maildir.Ref, len(as))
 	for i, a := range as {
 		refs[i] = a.ref

@@ -69,7 +69,7 @@ func (m *Mailbox) Copy(uids []UID, to *Mailbox) ([]CopyUID, error) {
 	if err == nil {
 		err = to.own(func() error { return to.link(m, lock, namer, ts, saved) })
 		if err != nil {
-			to.burn(UID(ts[len(ts)-1].uid))
+			to.distrust()
 			err = diskError(fmt.Errorf("copying from %s to %s: %w", m.name, to.name, err))
 		} else {
 			to.settle(room)
@@ -264,6 +264,7 @@ func (m *Mailbox) link(src *Mailbox, lock *maildir.UIDListLock, namer *maildir.N
 	if err == nil {
 		return nil
 	}
+	m.undo = true
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", ErrExpunged, err)
 	}

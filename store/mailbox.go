@@ -37,6 +37,7 @@ type Mailbox struct {
 	settled  bool         // no later change can hide behind sig
 	complete bool         // while loading: the index is as it was closed in order
 	doubt    map[uint32]bool
+	undo     bool // an operation that was refused may have left messages, and its intent
 	extra    maildir.FolderFile
 	arrived  index.Totals // of messages that were promised room, to be told with the next count
 	ahead    uint32       // readAhead has looked at the messages up to this UID
@@ -360,6 +361,7 @@ func (m *Mailbox) load() error {
 	if err != nil && !noRoom(err) {
 		return fmt.Errorf("recovering %s: %w", m.name, err)
 	}
+	m.undo = err != nil
 	if len(removed) > 0 {
 		m.a.s.log.Info("removed what was never acknowledged", "person", m.a.person, "mailbox", m.name, "messages", len(removed))
 	}

@@ -53,7 +53,7 @@ func (m *Mailbox) Move(uids []UID, to *Mailbox) ([]CopyUID, error) {
 			m.forgetRecords(going, modseq)
 		}
 		if err != nil {
-			to.burn(UID(ts[len(ts)-1].uid))
+			to.distrust()
 			m.distrust()
 			err = diskError(fmt.Errorf("moving from %s to %s: %w", m.name, to.name, err))
 		}

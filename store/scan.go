@@ -27,6 +27,7 @@ type scan struct {
 	twice   []maildir.Entry // files whose base name another one has
 	odd     map[uint32]string
 	unsure  bool // something moved while we looked: look again next time
+	waiting bool // messages wait for a UID, which could not be given on a disk that takes nothing
 }
 
 type changed struct {
@@ -244,7 +245,7 @@ func (s *scan) number() (wrote bool, err error) {
 		return false, nil
 	}
 	if s.lock == nil {
-		s.unsure = true
+		s.unsure, s.waiting = true, true
 		return false, nil
 	}
 	s.rest = 0
@@ -281,7 +282,7 @@ func (s *scan) number() (wrote bool, err error) {
 		err := s.m.appendLines(s.lock, recs)
 		if noRoom(err) { // they wait in the folder, and the others can be read
 			s.m.a.s.log.Warn("new messages cannot be shown", "person", s.m.a.person, "mailbox", s.m.name, "err", err)
-			s.found, s.unsure = s.found[:known], true
+			s.found, s.unsure, s.waiting = s.found[:known], true, true
 			return true, nil
 		}
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"letterbox/store/maildir"
@@ -53,7 +54,11 @@ func (m *Mailbox) withList(ctx context.Context, sync func(*maildir.UIDListLock) 
 	case err == nil:
 		err = errors.Join(sync(lock), lock.Unlock())
 	case noRoom(err) && !m.loaded:
-		err = sync(nil)
+		if serr := sync(nil); errors.Is(serr, fs.ErrNotExist) && m.folder.InPlace() {
+			err = fmt.Errorf("opening a mailbox for the first time: %w", err) // it is there, only its list is not
+		} else {
+			err = serr
+		}
 	}
 	if err != nil {
 		m.mark = maildir.Mark{} // lines that were read may not have been taken in
@@ -71,6 +76,9 @@ func (m *Mailbox) withList(ctx context.Context, sync func(*maildir.UIDListLock) 
 // disk that cannot be written: then messages without a line stay out.
 // The caller holds writeMu and the lock.
 func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
+	if err := m.undoRefused(lock); err != nil {
+		return err
+	}
 	l, err := m.openList(lock)
 	if err != nil {
 		return diskError(err)
@@ -122,7 +130,24 @@ func (m *Mailbox) syncLocked(lock *maildir.UIDListLock) error {
 		return err
 	}
 	m.flush()
+	if s.waiting {
+		sig = signature{} // look again, however fresh this is
+	}
 	return m.adoptSignature(sig, began, wrote || m.x.Ceiling != l.header.ModSeqCeiling, s.unsure)
+}
+
+// undoRefused removes what an operation has left that was refused and could not
+// take it back. Otherwise it would be shown now, and removed at the next start when
+// somebody may count on it. The caller holds writeMu and the lock.
+func (m *Mailbox) undoRefused(lock *maildir.UIDListLock) error {
+	if !m.undo || lock == nil {
+		return nil
+	}
+	if _, err := m.folder.Recover(); err != nil {
+		return diskError(fmt.Errorf("recovering %s: %w", m.name, err))
+	}
+	m.undo = false
+	return nil
 }
 
 // adoptSignature notes that the index is true to the files as they were at sig.

@@ -367,7 +367,7 @@ func (m *Mailbox) reserveModSeq(v uint64, lock *maildir.UIDListLock) (err error)
 		if lock, err = m.lockList(context.Background()); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, lock.Unlock()) }()
+		defer func() { err = errors.Join(err, diskError(lock.Unlock())) }()
 	}
 	ceiling := v + modSeqBlock
 	err = m.own(func() error {

@@ -172,7 +172,7 @@ func (m *Mailbox) bringBack(k *maildir.KeptFolder, page []maildir.Entry) (n int,
 		m.indexTransfer(m, ts, modseq, saved)
 	}
 	if err != nil || len(ts) == 0 || UID(ts[len(ts)-1].uid) != last {
-		m.burn(last)
+		m.distrust()
 	}
 	if err != nil {
 		err = diskError(fmt.Errorf("bringing messages back into %s: %w", m.name, err))
