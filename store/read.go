@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -296,10 +297,28 @@ func (m *Mailbox) EmailID(uid UID) (string, error) {
 		}
 		guid, err = m.guid(&r)
 	}
+	if errors.Is(err, index.ErrNoData) { // the index is kept in memory only
+		guid, err = m.readGUID(uint32(uid))
+	}
 	if err != nil {
 		return "", err
 	}
 	return maildir.EmailID(guid), nil
+}
+
+// readGUID finds a message's identity in dovecot-uidlist itself.
+func (m *Mailbox) readGUID(uid uint32) (string, error) {
+	r, err := m.dir().ReadUIDList(maildir.Mark{})
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	for rec, ok := r.Next(); ok; rec, ok = r.Next() {
+		if rec.UID == uid {
+			return cmp.Or(rec.GUID, rec.Base), nil
+		}
+	}
+	return "", errors.Join(fmt.Errorf("%w: UID %d", ErrExpunged, uid), r.Err())
 }
 
 // listedGUID is guid in a form that dovecot-uidlist can hold. Its EMAILID is the same.
