@@ -78,7 +78,7 @@ func (a *Appliance) adopt(ctx context.Context, c config.Config, save bool) error
 // apply prepares what next wants, saves, and swaps it in. save may be nil. The caller holds updating.
 func (a *Appliance) apply(ctx context.Context, next state, save func() error) error {
 	before := *a.state.Load()
-	newcomers := joined(before, next)
+	newcomers := slices.DeleteFunc(joined(before, next), func(p config.Person) bool { return a.store.IsAdopted(p.Name) }) // they know their mail
 	if next.configured {
 		for _, p := range next.config.People {
 			if err := a.store.CreateAccount(p.Name); err != nil {

@@ -14,6 +14,12 @@ import (
 	"letterbox/store"
 )
 
+// What a welcome is known by.
+const (
+	welcomeFrom    = "From: Letterbox <postmaster@"
+	welcomeSubject = "Welcome to your letterbox"
+)
+
 // welcomeText is the first mail that somebody finds in their mailbox.
 var welcomeText = template.Must(template.New("welcome").Parse(`Hello{{with .FullName}} {{.}}{{end}},
 
@@ -43,7 +49,7 @@ func (a *Appliance) deliverWelcome(ctx context.Context, c config.Config, p confi
 	in := a.store.NewIncoming()
 	defer in.Close()
 	ports := map[string]any{"IMAPS": c.Listen.PublicPort(config.IMAPS), "Submissions": c.Listen.PublicPort(config.Submissions)}
-	if _, err := in.Write(letterFor(c, p, a.now(), "Welcome to your letterbox", welcomeText, ports)); err != nil {
+	if _, err := in.Write(letterFor(c, p, a.now(), welcomeSubject, welcomeText, ports)); err != nil {
 		return err
 	}
 	return a.store.Deliver(ctx, in, []store.Target{{Person: p.Name}})
@@ -66,7 +72,7 @@ func letterFor(c config.Config, p config.Person, now time.Time, subject string, 
 		panic(err) // templates and their data are our own
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "From: Letterbox <postmaster@%s>\n", c.MainDomain())
+	fmt.Fprintf(&b, welcomeFrom+"%s>\n", c.MainDomain())
 	fmt.Fprintf(&b, "To: %s\n", address)
 	fmt.Fprintf(&b, "Subject: %s\n", mime.QEncoding.Encode("utf-8", subject))
 	fmt.Fprintf(&b, "Date: %s\n", now.Format(time.RFC1123Z))

@@ -56,25 +56,30 @@ func (s *Store) Adopt(person string) (*Adoption, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !a.live {
-		return a, diskError(a.begin())
+	if err := s.MayAdopt(person); err != nil {
+		return nil, err
+	}
+	a.again = a.live
+	return a, diskError(a.begin())
+}
+
+// MayAdopt returns the error with which Adopt would refuse, and does nothing.
+func (s *Store) MayAdopt(person string) error {
+	if _, err := os.Lstat(s.accountDir(person)); errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	was, err := os.ReadFile(filepath.Join(s.dir, person, adoptedFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrHasMail, person)
+		return fmt.Errorf("%w: %s", ErrHasMail, person)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	is, err := s.describeTree(person)
-	if err != nil {
-		return nil, err
+	is, err := tellTree(s.accountDir(person))
+	if err == nil && !bytes.Equal(was, is) {
+		err = fmt.Errorf("%w, and it was used since it was taken over: %s", ErrHasMail, person)
 	}
-	if !bytes.Equal(was, is) {
-		return nil, fmt.Errorf("%w, and it was used since it was taken over: %s", ErrHasMail, person)
-	}
-	a.again = true
-	return a, diskError(a.begin())
+	return err
 }
 
 // AdoptOver is Adopt for somebody whose mail here is to be set aside, whatever it
@@ -204,7 +209,7 @@ func (a *Adoption) Finish(ctx context.Context) error {
 		err = atomicfile.WriteFile(filepath.Join(a.aside(), adoptedFile), told, 0o600)
 	}
 	if err == nil {
-		err = giveToOwner(a.aside(), a.s.dir)
+		err = GiveToOwner(a.aside(), a.s.dir)
 	}
 	if err == nil {
 		err = atomicfile.SyncDir(a.aside())
@@ -329,9 +334,6 @@ func (s *Store) announce(step string) error {
 	return s.step(step)
 }
 
-// describeTree says what is in a person's tree.
-func (s *Store) describeTree(person string) ([]byte, error) { return tellTree(s.accountDir(person)) }
-
 // tellTree says what is in a tree, so that a change of anything that a person would
 // call one shows: a line for each folder with UIDVALIDITY, UIDNEXT, the number of
 // messages and a sum of the hashes of their names, and one for the subscriptions.
@@ -404,9 +406,9 @@ func openReader(dir string) (*maildir.Reader, error) {
 	return maildir.OpenReader(root, ".")
 }
 
-// giveToOwner gives a tree that root has made to the owner of a directory, for
-// whom the server runs.
-func giveToOwner(tree, like string) error {
+// GiveToOwner gives what root has made in a tree to the owner of a directory, for
+// whom the server runs. It does nothing for others than root.
+func GiveToOwner(tree, like string) error {
 	info, err := os.Stat(like)
 	if err != nil {
 		return err
@@ -415,9 +417,16 @@ func giveToOwner(tree, like string) error {
 	if !ok || os.Geteuid() != 0 || owner.Uid == 0 {
 		return nil
 	}
-	return filepath.WalkDir(tree, func(path string, _ fs.DirEntry, err error) error {
+	return filepath.WalkDir(tree, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if is, ok := info.Sys().(*syscall.Stat_t); ok && is.Uid == owner.Uid {
+			return nil
 		}
 		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
 	})

@@ -38,8 +38,10 @@ const (
 	maxForeignRounds   = 700_000
 	maxForeignBlowfish = 13
 	maxForeignArgon    = 8 * maxArgonMemory // KiB times passes
-	maxForeignKinds    = 8                  // in one household: each is computed at each attempt to sign in
 )
+
+// MaxForeignKinds is how many kinds of foreign hashes a household may have: each is computed at each attempt to sign in.
+const MaxForeignKinds = 8
 
 // errNoForeign says that a text has no scheme in front.
 var errNoForeign = errors.New("is not a password hash in the form {SCHEME}hash")

@@ -122,8 +122,8 @@ func (v *validator) password(path string, hash Secret, kinds map[string]bool) {
 		if v.check(path, err); err != nil {
 			return
 		}
-		if kinds[f.Kind()] = true; len(kinds) > maxForeignKinds {
-			v.fault(path, "is of another kind again: there may be %d kinds of hashes that other servers made", maxForeignKinds)
+		if kinds[f.Kind()] = true; len(kinds) > MaxForeignKinds {
+			v.fault(path, "is of another kind again: there may be %d kinds of hashes that other servers made", MaxForeignKinds)
 		}
 	default:
 		_, err := ParseArgon2id(hash)

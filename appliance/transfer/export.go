@@ -42,6 +42,10 @@ type Export struct {
 	Person string
 	Folder string // "": all; otherwise that one and those below it
 	Dir    string // new, or empty, or the unfinished export of the same
+
+	again  bool                                                // a finished one is brought up to date
+	seed   func(tree *maildir.Root, folders []string) error    // nil: a new tree begins empty
+	unpack func(file *os.File) (unpacked io.Reader, err error) // nil: messages are taken as they are; nil from it: so is this one
 }
 
 // An ExportReport says how an export went.
@@ -127,7 +131,7 @@ func (e Export) begin(kind string, p *Progress) (*exportRun, []Folder, error) {
 		f.Messages, f.Size, f.Fault = measure(e.Mail, name)
 		folders = append(folders, f)
 	}
-	r.to, err = openTarget(e.Dir, kind, e.Person, maildir.Normalize(e.Folder))
+	r.to, err = openTarget(e.Dir, kind, e.Person, maildir.Normalize(e.Folder), e.again)
 	p.begin(folders)
 	return r, folders, err
 }
@@ -199,6 +203,7 @@ type target struct {
 	kind, person string
 	folder       string // Export.Folder, normalized
 	folders      []exportName
+	isNew        bool // there was nothing in it
 }
 
 // An exportName says what a folder is called in the target.
@@ -214,7 +219,8 @@ const (
 )
 
 // openTarget makes the directory of an export, or finds the one that was begun there.
-func openTarget(dir, kind, person, folder string) (_ *target, err error) {
+// again is that of Export.
+func openTarget(dir, kind, person, folder string, again bool) (_ *target, err error) {
 	if err := os.Mkdir(dir, 0o700); err == nil {
 		err = atomicfile.SyncDir(filepath.Dir(filepath.Clean(dir)))
 		if err != nil {
@@ -228,21 +234,22 @@ func openTarget(dir, kind, person, folder string) (_ *target, err error) {
 		return nil, err
 	}
 	t := &target{dir: dir, root: root, kind: kind, person: person, folder: folder}
-	if err := t.take(); err != nil {
+	if err := t.take(again); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	return t, nil
 }
 
 // take refuses what is not ours to write into.
-func (t *target) take() error {
+func (t *target) take(again bool) error {
 	begun, err := readExportFile(t.root)
 	if errors.Is(err, fs.ErrNotExist) {
 		names, err := firstNames(t.root, ".", "", 1)
 		if err != nil {
 			return err
 		}
-		if len(names) > 0 {
+		t.isNew = len(names) == 0
+		if !t.isNew && !again {
 			return fmt.Errorf("%s is not empty, and no export was begun there: choose a folder that is new or empty", t.dir)
 		}
 		return t.save(exportOpen)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -30,6 +31,9 @@ func ExportMaildir(ctx context.Context, e Export, p *Progress) (report ExportRep
 		return r.report, err
 	}
 	defer func() { err = errors.Join(err, tree.Close()) }()
+	if err := r.plant(tree, folders); err != nil {
+		return r.report, err
+	}
 	for _, f := range folders {
 		if f.Fault == nil {
 			f.Fault = r.maildir(ctx, tree, f)
@@ -44,6 +48,18 @@ func ExportMaildir(ctx context.Context, e Export, p *Progress) (report ExportRep
 		return r.report, err
 	}
 	return r.report, r.to.remove()
+}
+
+// plant fills a new tree with what is known already.
+func (r *exportRun) plant(tree *maildir.Root, folders []Folder) error {
+	if r.seed == nil || !r.to.isNew {
+		return nil
+	}
+	names := make([]string, len(folders))
+	for i, f := range folders {
+		names[i] = f.Name
+	}
+	return r.seed(tree, names)
 }
 
 // remove takes away what an export that is finished leaves no trace of.
@@ -125,6 +141,8 @@ type folderCopy struct {
 	there map[uint64]bool // base names of messages that an earlier run copied: whether they are in from still
 	here  map[uint64]bool // base names of messages that are copied
 	batch []copied
+
+	renamed []maildir.Entry // messages that an earlier run copied, under other names
 }
 
 // copied is a message that is written and not yet in its place.
@@ -145,6 +163,9 @@ func (c *folderCopy) run(ctx context.Context) error {
 	err = c.each(ctx, c.from, c.told, func(e maildir.Entry, file *os.File, info fs.FileInfo) error {
 		return c.message(ctx, e, file, info)
 	})
+	if err == nil && len(c.renamed) > 0 {
+		err = c.rename(ctx)
+	}
 	if err == nil {
 		err = c.place()
 	}
@@ -161,22 +182,35 @@ func (c *folderCopy) hash(base string) uint64 { return maphash.String(c.seed, ba
 
 // message copies a message, unless it is there. Its name may be another one since.
 func (c *folderCopy) message(ctx context.Context, e maildir.Entry, file *os.File, info fs.FileInfo) error {
-	h := c.hash(e.Name.Base)
-	if c.there[h] {
-		err := c.rename(e)
-		if err == nil {
-			c.here[h] = true
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if !c.there[c.hash(e.Name.Base)] {
+		return c.write(ctx, e, file, info)
 	}
+	if _, err := c.to.Stat(e.Ref()); err == nil {
+		c.here[c.hash(e.Name.Base)] = true
+		return nil
+	}
+	if c.renamed = append(c.renamed, e); len(c.renamed) < renamedAtOnce {
+		return nil
+	}
+	return c.rename(ctx)
+}
+
+// renamedAtOnce is for how many messages with new names the target is searched together.
+const renamedAtOnce = 1024
+
+// write copies a message.
+func (c *folderCopy) write(ctx context.Context, e maildir.Entry, file *os.File, info fs.FileInfo) error {
 	temp, err := c.to.NewTemp()
 	if err != nil {
 		return err
 	}
 	c.batch = append(c.batch, copied{temp, e.Ref()})
-	reader := &watchedReader{ctx: ctx, r: file}
+	octets, err := c.octets(file)
+	if err != nil {
+		c.batch = c.batch[:len(c.batch)-1]
+		return errors.Join(&Unreadable{err}, temp.Discard())
+	}
+	reader := &watchedReader{ctx: ctx, r: octets}
 	if _, err := temp.ReadFrom(reader); err != nil {
 		c.batch = c.batch[:len(c.batch)-1]
 		if reader.err != nil && ctx.Err() == nil {
@@ -187,36 +221,67 @@ func (c *folderCopy) message(ctx context.Context, e maildir.Entry, file *os.File
 	if err := temp.SetDate(info.ModTime()); err != nil {
 		return err
 	}
-	c.here[h] = true
+	c.here[c.hash(e.Name.Base)] = true
 	if len(c.batch) < batchMessages {
 		return nil
 	}
 	return c.place()
 }
 
-// rename gives a message that an earlier run copied the name that it has now. fs.ErrNotExist: it is not there.
-func (c *folderCopy) rename(e maildir.Entry) error {
-	if _, err := c.to.Stat(e.Ref()); err == nil {
-		return nil
+// octets reads a message.
+func (c *folderCopy) octets(file *os.File) (io.Reader, error) {
+	if c.unpack == nil {
+		return file, nil
 	}
-	var was maildir.Ref
+	unpacked, err := c.unpack(file)
+	if unpacked == nil && err == nil {
+		return file, nil
+	}
+	return unpacked, err
+}
+
+// rename gives messages that an earlier run copied the names that they have now. Those that are not there, or that are others of the
+// same base name, from a restored backup, are copied.
+func (c *folderCopy) rename(ctx context.Context) error {
+	was := make(map[string]maildir.Ref, len(c.renamed)) // by base name
+	for _, e := range c.renamed {
+		was[e.Name.Base] = maildir.Ref{}
+	}
 	err := c.to.Scan(func(o maildir.Entry) error {
-		if o.Name.Base == e.Name.Base {
-			was = o.Ref()
+		if _, wanted := was[o.Name.Base]; wanted {
+			was[o.Name.Base] = o.Ref()
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if _, err := c.from.Stat(was); was.File == "" || err == nil { // that is another message, of a restored backup
-		return fs.ErrNotExist
+	var rs []maildir.Renaming
+	for _, e := range c.renamed {
+		from := was[e.Name.Base]
+		if _, err := c.from.Stat(from); from.File != "" && errors.Is(err, fs.ErrNotExist) {
+			rs = append(rs, maildir.Renaming{From: from, To: e.Ref()})
+			c.here[c.hash(e.Name.Base)] = true
+		} else if err := c.writeAgain(ctx, e); err != nil {
+			return err
+		}
 	}
-	errs, err := c.to.Rename([]maildir.Renaming{{From: was, To: e.Ref()}})
-	if err != nil {
-		return err
+	c.renamed = c.renamed[:0]
+	errs, err := c.to.Rename(rs)
+	return errors.Join(err, errors.Join(errs...))
+}
+
+// writeAgain copies a message that was passed over. What becomes of it was told.
+func (c *folderCopy) writeAgain(ctx context.Context, e maildir.Entry) error {
+	_, err := openAndDo(c.from, &e, func(e maildir.Entry, file *os.File, info fs.FileInfo) error { return c.write(ctx, e, file, info) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return errs[0]
+	if isUnreadable(err) {
+		c.leave(c.from.Name(), e.File, err)
+		return nil
+	}
+	return err
 }
 
 // place puts what is written into its place, durably.

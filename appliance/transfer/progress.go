@@ -22,6 +22,7 @@ type Progress struct {
 	flowing               int64 // octets of messages that are not done with
 	messages, allMessages int64 // allMessages Unknown
 	name                  string
+	expected              bool // all of it was told at the beginning
 
 	began    time.Time
 	drawn    time.Time
@@ -51,8 +52,17 @@ func ProgressInLog(w io.Writer) *Progress {
 
 func noProgress() *Progress { return ProgressInLog(io.Discard) }
 
+// Expect takes in what there is to do in several transfers together, which do not count for themselves then.
+func (p *Progress) Expect(messages, octets int64) {
+	p.begin([]Folder{{Messages: messages, Size: octets}})
+	p.expected = true
+}
+
 // begin takes in what there is to do.
 func (p *Progress) begin(folders []Folder) {
+	if p.expected {
+		return
+	}
 	p.began = p.now()
 	p.drawn, p.measured = p.began, p.began
 	for i := range folders {

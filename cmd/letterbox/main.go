@@ -91,6 +91,7 @@ func commands() []command {
 		{"purge", "--data DIR [--folder NAME] [--since DATE] [--until DATE] [--all] PERSON [ID...]", "remove for good what a person has deleted", purge},
 		{"check", "--data DIR [--repair] [PERSON...]", "read all mail and say whether it is as it should be", check},
 		{"import imap", "--data DIR --server HOST[:PORT] --user NAME [--password-file FILE] [--ca FILE | --fingerprint HEX | --unencrypted] [--folder NAME]... [--exclude NAME]... [--keep-names] [--dry-run] PERSON", "bring in the mail that lies at another IMAP server, where nothing is changed; run again, it brings what is new there", importIMAP},
+		{"import dovecot", "--data DIR [--passwd FILE] [--domain NAME] [--user NAME] [--skip NAME]... [--rename OLD=NEW]... [--dry-run] DIR", "take over people, passwords and mail of a Dovecot server, so that mail programs download nothing again", importDovecot},
 		{"export mbox", "--data DIR [--folder NAME] PERSON DIR", "write a person's mail into a folder, an mbox file for each folder of it", exportMbox},
 		{"export maildir", "--data DIR [--folder NAME] PERSON DIR", "write a person's mail into a folder as a Maildir", exportMaildir},
 		{"demo", "[--port-offset N]", "try it: a fresh household in a temporary folder on loopback ports", demo},

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -26,6 +27,8 @@ import (
 // survive a power cut. On success it also removes temporary files of path that
 // were last written more than 36 hours ago: a crash has left them, and what is
 // in them may be secret.
+//
+// A file that root writes belongs to the owner of its directory.
 //
 // Concurrent calls for one path are safe; one of them is the last.
 func WriteFile(path string, data []byte, perm os.FileMode) error {
@@ -135,7 +138,28 @@ func writeSynced(root *os.Root, name string, perm os.FileMode, step func(string)
 	if err != nil {
 		return err
 	}
-	return errors.Join(fill(f, perm, step, write), f.Close())
+	err = giveToOwner(root, f)
+	if err == nil {
+		err = fill(f, perm, step, write)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// giveToOwner gives a file that root makes in somebody's directory to them: the
+// server, which runs as somebody else than root, has to read what root has changed.
+func giveToOwner(root *os.Root, f *os.File) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := root.Stat(".")
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || owner.Uid == 0 {
+		return nil
+	}
+	return f.Chown(int(owner.Uid), int(owner.Gid))
 }
 
 func fill(f *os.File, perm os.FileMode, step func(string) error, write func(io.Writer) error) error {
