@@ -39,7 +39,7 @@ build: ## build bin/letterbox for this machine, static and stripped
 	CGO_ENABLED=0 $(GO) build -tags '$(TAGS)' $(GCFLAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/letterbox ./cmd/letterbox
 
 test: ## run every test that needs nothing but Go (with the race detector where there is a C compiler)
-	$(GO) test -tags '$(TAGS)' $(RACE) -shuffle=on ./...
+	$(GO) test -timeout 30m -tags '$(TAGS)' $(RACE) -shuffle=on ./...
 
 check: ## formatting, go vet, staticcheck, and vet for 64-bit and 32-bit foreign processors
 	@unformatted=$$(gofmt -l appliance cmd store tls webui packaging); test -z "$$unformatted" || { echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; }
@@ -71,7 +71,7 @@ cross-%:
 	size=$$(wc -c <$$out); echo "$$out $$size bytes"; test $$size -le $(MAX_BINARY)
 
 interop: build cross-linux_arm-6 ## drive a running server with other people's programs (Debian packages: see .ci/run)
-	$(GO) test -count=1 -tags '$(TAGS) interop browser' -run 'Interop|Browser' ./...
+	$(GO) test -count=1 -timeout 30m -tags '$(TAGS) interop browser' -run 'Interop|Browser' ./...
 
 crash: build ## kill the server under load, hundreds of times (LETTERBOX_CRASH_ROUNDS), and look whether anything is lost
 	$(GO) test -count=1 -timeout 60m -tags 'crash' -run '^TestCrash' ./cmd/letterbox -v
