@@ -111,12 +111,19 @@ func TestMuchBehindAMessage(t *testing.T) {
 	behind := "MAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\nSecond: message\r\n\r\n" + text + ".\r\n" + strings.Repeat("NOOP\r\n", noops)
 	c.begin()
 	c.say("DATA\r\n")
-	go c.say("First: message\r\n\r\n" + text + ".\r\n" + behind)
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.WriteString(c, "First: message\r\n\r\n"+text+".\r\n"+behind)
+		sent <- err
+	}()
 	for _, want := range []string{"354", "250 2.0.0 delivered", "250", "250", "354", "250 2.0.0 delivered"} {
 		c.hear(want)
 	}
 	for range noops {
 		c.hear("250 2.0.0 OK")
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
 	}
 	c.begin()
 	c.say("DATA\r\nThird: message\r\n.\r\nSTARTTLS\r\nNOOP\r\n")

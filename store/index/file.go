@@ -105,7 +105,7 @@ func (x *Index) loadText() {
 		return
 	}
 	if err == nil {
-		err = x.text.close()
+		_ = x.text.close() // opened to be read only so far: nothing can be lost
 	}
 	x.text = &Text{}
 	if !x.file.broken {
