@@ -1,4 +1,4 @@
-//go:build crash
+//go:build crash || interop
 
 package main
 
@@ -75,6 +75,12 @@ type killed struct {
 
 func newKilled(t *testing.T) *killed {
 	t.Helper()
+	return newKilledIn(t, filepath.Join(t.TempDir(), "data"))
+}
+
+// newKilledIn founds the household in dir.
+func newKilledIn(t *testing.T, dir string) *killed {
+	t.Helper()
 	program, err := filepath.Abs("../../bin/letterbox")
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +89,7 @@ func newKilled(t *testing.T) *killed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &killed{program: program, dir: filepath.Join(t.TempDir(), "data"), offset: offset,
+	k := &killed{program: program, dir: dir, offset: offset,
 		where: map[int]string{}, maybe: map[int]bool{}, shown: map[string]string{}, acknowledged: map[string]int{}}
 	cmd := exec.Command(program, "init", "--data", k.dir, "--domain", killDomain, "--user", "ann", "--password-file", "-",
 		"--listen", "127.0.0.1", "--port-offset", strconv.Itoa(offset))
