@@ -4,8 +4,8 @@ GO           ?= go
 VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BUILD_DATE   ?= $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS      := -s -w -X main.version=$(VERSION) -X main.buildDate=$(BUILD_DATE)
-# Build tags of all that is built and tested here.
-TAGS         :=
+# Build tags of all that is built and tested here. Leaving HTTP/2 out makes the binary 4 % smaller.
+TAGS         := nethttpomithttp2
 # Packages that are never in a hurry are compiled without inlining, which makes the binary 3 % smaller.
 COLD         := github.com/... golang.org/x/net/... golang.org/x/text/internal/... golang.org/x/text/language/... vendor/... \
 	crypto/x509 encoding/asn1 encoding/json encoding/pem go/... html/template log/slog mime/... net net/http net/http/... \

@@ -83,7 +83,8 @@ func openTab(t *testing.T, s screen, h *house, scripts bool) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: b.ui, TLSConfig: m.TLSConfig()}
+	server := &http.Server{Handler: b.ui, TLSConfig: m.TLSConfig(), Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
 	go server.ServeTLS(l, "", "")
 	t.Cleanup(func() { server.Close() })
 	b.url = "https://" + l.Addr().String()
