@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"letterbox/appliance/config"
+	"letterbox/appliance/mailaddr"
 )
 
 // filling is a letter of this many octets.
@@ -200,5 +202,131 @@ func TestQuota(t *testing.T) {
 	}
 	if got := b.warnings(t); len(got) != 1 {
 		t.Errorf("warned %d times", len(got))
+	}
+}
+
+// ask begins a message and returns who of the recipients is accepted, in words.
+func ask(t *testing.T, c *smtp.Client, from string, octets int64, to ...string) (answers []string) {
+	t.Helper()
+	if err := c.Mail(from+"@"+domain, &smtp.MailOptions{Size: octets}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range to {
+		answers = append(answers, name+" "+said(t, c.Rcpt(name+"@"+domain, nil)))
+	}
+	return answers
+}
+
+// said is an answer of a server, without its words.
+func said(t *testing.T, err error) string {
+	t.Helper()
+	if err == nil {
+		return "yes"
+	}
+	var answer *smtp.SMTPError
+	if !errors.As(err, &answer) {
+		t.Fatal(err)
+	}
+	e := answer.EnhancedCode
+	return fmt.Sprintf("%d %d.%d.%d", answer.Code, e[0], e[1], e[2])
+}
+
+// hand hands over the message that ask has begun, of about so many octets, which ann has written.
+func hand(t *testing.T, c *smtp.Client, octets int) string {
+	t.Helper()
+	w, err := c.Data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(strings.Replace(filling(octets), "sender@example.org", "ann@"+domain, 1))); err != nil {
+		t.Fatal(err)
+	}
+	return said(t, w.Close())
+}
+
+// TestQuotaOfSeveral: who is full is refused by themselves while that is known before the message is sent. A message that was
+// accepted comes to everybody once, if one of them has room, and to nobody if none has. From outside and from inside.
+func TestQuotaOfSeveral(t *testing.T) {
+	t.Parallel()
+	for _, svc := range []config.Service{config.SMTP, config.Submissions} {
+		t.Run(string(svc), func(t *testing.T) {
+			t.Parallel()
+			b := start(t)
+			b.add(t, "cleo")
+			err := b.Update(t.Context(), func(c *config.Config) error {
+				for name, to := range map[string][]string{"all": {"ann", "ben", "cleo"}, "two": {"ben", "cleo"}} {
+					address, err := mailaddr.Parse(name + "@" + domain)
+					if err != nil {
+						return err
+					}
+					c.Aliases = append(c.Aliases, config.Alias{Address: address, To: to})
+				}
+				for i := range c.People[1:] {
+					c.People[1+i].Quota = config.Quota{Bytes: config.MB}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dial := func() *smtp.Client {
+				if svc == config.Submissions {
+					return b.smtp(t, "ann")
+				}
+				c, err := smtp.Dial(b.addr(t, config.SMTP))
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				return c
+			}
+			c := dial()
+			want := func(what string, got []string, want ...string) {
+				t.Helper()
+				if !slices.Equal(got, want) {
+					t.Errorf("%s: %q, want %q", what, got, want)
+				}
+			}
+			have := func(what string, ann, ben, cleo int) {
+				t.Helper()
+				for i, n := range []int{ann, ben, cleo} {
+					person := []string{"ann", "ben", "cleo"}[i]
+					got := 0
+					for _, body := range bodies(t, b.imap(t, person), "INBOX") {
+						if strings.Contains(string(body), "Subject: filling") {
+							got++
+						}
+					}
+					if got != n {
+						t.Errorf("%s: %s has %d messages, want %d", what, person, got, n)
+					}
+				}
+			}
+
+			want("nobody has room for so much", ask(t, c, "ann", 1_200_000, "two", "ben", "ann", "all"), "two 452 4.2.2", "ben 452 4.2.2", "ann yes", "all yes")
+			want("delivered", []string{hand(t, c, 1000)}, "yes")
+			have("the size was not so", 1, 1, 1)
+
+			want("of unknown size", ask(t, c, "ann", 0, "two", "ben"), "two yes", "ben yes")
+			want("too much for both", []string{hand(t, c, 1_200_000)}, "452 4.2.2")
+			have("nobody had room", 1, 1, 1)
+
+			want("of unknown size", ask(t, c, "ann", 0, "ann", "ben"), "ann yes", "ben yes")
+			want("too much for one", []string{hand(t, c, 1_200_000)}, "yes")
+			have("ann had room", 2, 2, 1)
+
+			want("ben is full", ask(t, c, "ann", 0, "ben", "two"), "ben 452 4.2.2", "two yes")
+			want("cleo has room", []string{hand(t, c, 1000)}, "yes")
+			have("cleo had room", 2, 3, 2)
+
+			want("too much for cleo, as was told", ask(t, c, "ann", 1_100_000, "two", "cleo"), "two 452 4.2.2", "cleo 452 4.2.2")
+			if err := c.Reset(); err != nil {
+				t.Fatal(err)
+			}
+			want("with one who has no quota", ask(t, c, "ann", 1_100_000, "two", "all"), "two 452 4.2.2", "all yes")
+			want("ann has room", []string{hand(t, c, 1_100_000)}, "yes")
+			have("all were told", 3, 4, 3)
+			want("all but ann are full", ask(t, c, "ann", 0, "ben", "cleo", "two", "ann", "all"), "ben 452 4.2.2", "cleo 452 4.2.2", "two 452 4.2.2", "ann yes", "all yes")
+		})
 	}
 }

@@ -24,10 +24,15 @@ type Target struct {
 // Deliver puts a message into every target. It is durable for all of them when
 // Deliver returns nil; on error it is acknowledged for none, though some may have
 // it. Deliveries to different mailboxes do not wait for each other.
+//
+// Where the quota of one of the targets has room, the message comes to all of them, and
+// the quotas of the others are overdrawn by it: whoever sends it again, because one was
+// full, would bring it twice to the others, and whoever does not would lose it for that one.
+// ErrOverQuota: none of them has room.
 func (s *Store) Deliver(ctx context.Context, in *Incoming, to []Target) (err error) {
 	now := s.clock.now()
 	ds := make([]delivery, 0, len(to))
-	rooms := make([]*reservation, 0, len(to))
+	rooms := make([]*reservation, len(to))
 	defer func() {
 		for _, d := range ds {
 			err = errors.Join(err, d.close(err != nil))
@@ -36,12 +41,8 @@ func (s *Store) Deliver(ctx context.Context, in *Incoming, to []Target) (err err
 			room.giveBack() // those of messages that did not come so far
 		}
 	}()
-	for _, t := range to {
-		room, err := s.reserveFor(in, t)
-		if err != nil {
-			return fmt.Errorf("delivering to %s: %w", t.Person, err)
-		}
-		rooms = append(rooms, room)
+	if err := s.reserveAll(in, to, rooms); err != nil {
+		return err
 	}
 	// First everything is written, then placed: what can fail by itself, a full
 	// disk above all, then fails before anybody has the message.
@@ -87,17 +88,57 @@ func (s *Store) placeDelivery(ctx context.Context, in *Incoming, t Target, now t
 	}
 }
 
+// reserveAll reserves room for every copy of a message, in rooms: in the quotas that have
+// none all the same, if one of them has.
+func (s *Store) reserveAll(in *Incoming, to []Target, rooms []*reservation) error {
+	var over error
+	fits := false
+	for i, t := range to {
+		room, err := s.reserveFor(in, t, t.reserve())
+		switch {
+		case errors.Is(err, ErrOverQuota):
+			over = err
+		case err != nil:
+			return err
+		default:
+			rooms[i], fits = room, true
+		}
+	}
+	if !fits {
+		return over
+	}
+	for i, t := range to {
+		if rooms[i] != nil {
+			continue
+		}
+		room, err := s.reserveFor(in, t, (*Account).reserveAnyway)
+		if err != nil {
+			return err
+		}
+		rooms[i] = room
+	}
+	return nil
+}
+
+// reserve is how room is reserved for a target's copy.
+func (t Target) reserve() func(*Account, index.Totals) (*reservation, error) {
+	if t.Notice {
+		return (*Account).reserveAnyway
+	}
+	return (*Account).reserve
+}
+
 // reserveFor reserves room for a copy of a message.
-func (s *Store) reserveFor(in *Incoming, t Target) (*reservation, error) {
+func (s *Store) reserveFor(in *Incoming, t Target, reserve func(*Account, index.Totals) (*reservation, error)) (*reservation, error) {
 	a, err := s.Account(t.Person)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("delivering to %s: %w", t.Person, err)
 	}
-	one := index.Totals{Messages: 1, Size: in.size + int64(len(t.Header))}
-	if t.Notice {
-		return a.reserveNotice(one)
+	room, err := reserve(a, index.Totals{Messages: 1, Size: in.size + int64(len(t.Header))})
+	if err != nil {
+		return nil, fmt.Errorf("delivering to %s: %w", t.Person, err)
 	}
-	return a.reserve(one)
+	return room, nil
 }
 
 type delivery struct {

@@ -31,7 +31,8 @@
 //   - What a person holds is known as a sum that every change of an index adjusts
 //     (usage.go). Room in the quota and above the floor of free space is promised
 //     before a message is written (quota.go, floor.go), so that what comes at one
-//     time cannot pass the limit together. Reading, flags, moving and expunging
+//     time cannot pass the limit together; only a delivery to several people that one
+//     of them has room for passes it for the others. Reading, flags, moving and expunging
 //     need no room.
 //
 //   - What is expunged, or goes with a deleted mailbox, is kept for a month

@@ -11,7 +11,8 @@ import (
 )
 
 // A Quota bounds what one person's mailboxes hold; zero is no bound. Over it, what is
-// there can still be read, flagged, moved and expunged, but nothing is added.
+// there can still be read, flagged, moved and expunged, but nothing is added, except
+// our own notices and what is delivered to others as well who have room (Store.Deliver).
 type Quota struct {
 	Bytes    int64 // of the messages, wire form; RFC 9208 tells them in units of 1024
 	Messages int64
@@ -100,8 +101,9 @@ func (a *Account) reserve(t index.Totals) (*reservation, error) {
 	return a.reserveDisk(t)
 }
 
-// reserveNotice is reserve for messages of our own, which come in whatever the quota says.
-func (a *Account) reserveNotice(t index.Totals) (*reservation, error) {
+// reserveAnyway is reserve for messages that come in whatever the quota says: those of our
+// own, and those that somebody else has room for.
+func (a *Account) reserveAnyway(t index.Totals) (*reservation, error) {
 	a.usage.promise(t)
 	return a.reserveDisk(t)
 }

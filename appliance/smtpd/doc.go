@@ -4,8 +4,11 @@
 //   - 250 is answered after Mailroom.Deliver returned nil, never before: from then on the mail is ours to keep.
 //   - Intake takes mail for the household and for nobody else. Submission takes mail from people who have signed in,
 //     who send as addresses of their own.
-//   - A recipient whose mailbox has no room is refused by itself, at RCPT, and so is every recipient while the disk has none.
-//     What only turns out after the message is answered for all recipients, and kept for none.
+//   - A recipient whose mailbox has no room, for the size that MAIL announces or for any mail, is refused by itself, at RCPT; an address
+//     of several people when none of them has room. Every recipient is refused while the disk has none.
+//   - What was accepted at RCPT shares one answer after the message (RFC 5321, 4.2.5), and a no would have the sender bring it a second time
+//     to those who have it, or never to those who have room. So a mailbox that turns out to be full then takes this one message
+//     all the same, if one of the other recipients has room. If none has, it is kept for none.
 //   - Passwords are taken over TLS only; an option allows plaintext from this very machine. They are never logged.
 //   - A message ends at <CRLF>.<CRLF> or at its last BDAT octet, and nowhere else (RFC 5321, 4.1.1.4). A bare CR or
 //     a bare LF is content, passed on as it came: the line after a bare LF is not the start of a line, neither for the final

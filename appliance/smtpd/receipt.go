@@ -186,7 +186,7 @@ func authors(field string) ([]mailaddr.Addr, error) {
 	return all, nil
 }
 
-// keepingFailed answers and logs trouble of ours, or of a recipient who has no room. All recipients share the answer to
+// keepingFailed answers and logs trouble of ours, or that no recipient has room. All recipients share the answer to
 // a message, so that it is then kept for none of them; RCPT has asked whether there is room, so that this is rare.
 func (m *receipt) keepingFailed(err error) *smtp.SMTPError {
 	level := slog.LevelError

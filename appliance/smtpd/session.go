@@ -87,15 +87,26 @@ func (s *session) Rcpt(_ string, _ *smtp.RcptOptions) error {
 // traceRoom is about what is put in front of a message, in octets.
 const traceRoom = 1 << 10
 
-// room tells whether everybody who has an address has room for the message. An address of several people is refused
-// when one of them has none: what is acknowledged is kept for all of them.
+// room tells whether an address has room for the message: whether one of its people has, since a message that was
+// accepted is kept for all of them (Mailroom.Deliver).
 func (s *session) room(t *transaction, people []string) error {
+	var full error
+	fits := false
 	for _, person := range people {
-		if err := s.server.options.Mailroom.Room(person, t.size+traceRoom); err != nil {
+		err := s.server.options.Mailroom.Room(person, t.size+traceRoom)
+		switch {
+		case err == nil:
+			fits = true
+		case errors.Is(err, ErrOverQuota):
+			full = err
+		default: // not for the quota's sake: Deliver would not do it either
 			return err
 		}
 	}
-	return nil
+	if fits {
+		return nil
+	}
+	return full
 }
 
 // Data receives the message after DATA and delivers it. It reads the wire itself, not go-smtp's reader of it. It returns the

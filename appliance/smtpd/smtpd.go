@@ -41,8 +41,9 @@ type Mailroom interface {
 	// that there is no room after all. Errors: ErrOverQuota, ErrFull; every other one is temporary.
 	Room(person string, octets int64) error
 	// Deliver puts a message into mailboxes. When it returns nil, the message is durable for every recipient; when it
-	// returns an error, the sender is told to keep it. Errors: ErrOverQuota, where one of the recipients has no room, ErrFull,
-	// ErrTemporary; every other one is ours and logged.
+	// returns an error, the sender is told to keep it. Where one of the recipients has room it does not refuse the message for
+	// the quota of another. Errors: ErrOverQuota, where none of the recipients has room, ErrFull, ErrTemporary; every other one is
+	// ours and logged.
 	Deliver(ctx context.Context, in Incoming, to []Recipient) error
 }
 
