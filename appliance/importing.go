@@ -57,6 +57,19 @@ func (a *Appliance) ImportFolder(ctx context.Context, person, folder string, aft
 	return known, nil
 }
 
+// Lack tells what is lacking for more messages in person's mailboxes.
+func (a *Appliance) Lack(ctx context.Context, person string, more control.Usage) (control.Lack, error) {
+	account, err := a.store.Account(person)
+	if err != nil {
+		return control.Lack{}, fmt.Errorf("looking for room for the mail of %s: %w", person, err)
+	}
+	l, err := account.Lack(ctx, more.Messages, more.Bytes)
+	if err != nil {
+		return control.Lack{}, fmt.Errorf("looking for room for the mail of %s: %w", person, err)
+	}
+	return control.Lack{Messages: l.Messages, Bytes: l.Bytes, Disk: l.Disk}, nil
+}
+
 // isImportID reports whether an EMAILID can be one that an import gave.
 func isImportID(id string) bool { return len(id) == 32 && strings.Trim(id, "0123456789abcdef") == "" }
 

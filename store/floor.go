@@ -78,13 +78,21 @@ func (d *disk) makeRoom(octets int64) error {
 
 // check reports whether take would find room. It removes nothing.
 func (d *disk) check(octets int64) error {
-	d.mu.Lock()
-	lacking := d.lacking(octets)
-	d.mu.Unlock()
-	if lacking > 0 && d.spare(lacking) < lacking {
+	if d.short(octets) > 0 {
 		return tooFull(octets)
 	}
 	return nil
+}
+
+// short returns how many octets take would lack. It removes nothing.
+func (d *disk) short(octets int64) int64 {
+	d.mu.Lock()
+	lacking := d.lacking(octets)
+	d.mu.Unlock()
+	if lacking > 0 {
+		lacking = max(0, lacking-d.spare(lacking))
+	}
+	return lacking
 }
 
 func tooFull(octets int64) error {

@@ -84,6 +84,38 @@ func (a *Account) CheckRoom(messages, octets int64) error {
 	return a.s.disk.check(onDisk(t))
 }
 
+// A Lack is what is lacking for messages that somebody wants to add; zero: there is room.
+type Lack struct {
+	Messages, Bytes int64 // in the quota
+	Disk            int64 // octets on the disk, above the floor
+}
+
+// Lack tells what is lacking for so many more messages of so many octets together. It
+// counts now what is not known yet, and returns early when ctx ends. Nothing is promised.
+func (a *Account) Lack(ctx context.Context, messages, octets int64) (Lack, error) {
+	if _, err := a.CountUsage(ctx); err != nil {
+		return Lack{}, err
+	}
+	t := index.Totals{Messages: messages, Size: octets}
+	lack := a.usage.lack(t)
+	lack.Disk = a.s.disk.short(onDisk(t))
+	return lack, nil
+}
+
+// lack tells what is lacking in the quota for messages.
+func (u *usage) lack(t index.Totals) (l Lack) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	all := u.sum.Add(u.arriving).Add(t)
+	if u.quota.Bytes > 0 {
+		l.Bytes = max(0, all.Size-u.quota.Bytes)
+	}
+	if u.quota.Messages > 0 {
+		l.Messages = max(0, all.Messages-u.quota.Messages)
+	}
+	return l
+}
+
 // A reservation is room for messages that are on their way into a mailbox, in the
 // person's quota and on the disk: what is reserved nobody else can take. It has one
 // owner at a time.

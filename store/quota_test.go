@@ -32,6 +32,13 @@ func wantOver(t *testing.T, what string, err error) {
 	}
 }
 
+func wantLack(t *testing.T, a *Account, messages, octets int64, want Lack) {
+	t.Helper()
+	if got, err := a.Lack(t.Context(), messages, octets); err != nil || got != want {
+		t.Errorf("for %d messages of %d octets %+v is lacking, %v, not %+v", messages, octets, got, err, want)
+	}
+}
+
 // noTmp checks that nothing unfinished lies about.
 func noTmp(t *testing.T, dir string) {
 	t.Helper()
@@ -68,6 +75,13 @@ func TestQuota(t *testing.T) {
 	if err := a.CheckRoom(1, 1000); err != nil {
 		t.Errorf("what fits: %v", err)
 	}
+	wantLack(t, a, 1, 1000, Lack{})
+	wantLack(t, a, 1000, 3500, Lack{Bytes: 2500})
+	s.SetQuotas(map[string]Quota{"ann": {Bytes: 20_000, Messages: 5}})
+	wantLack(t, a, 2, 1000, Lack{})
+	wantLack(t, a, 3, 1000, Lack{Messages: 1})
+	wantLack(t, a, 1<<40, 1<<52, Lack{Messages: 1<<40 - 2, Bytes: 1<<52 - 11_000})
+	s.SetQuotas(map[string]Quota{"ann": {Bytes: 10_000}})
 	if u := a.Usage(); u.Messages != 3 || u.Bytes != 9000 {
 		t.Errorf("ann holds %+v", u)
 	}
@@ -483,6 +497,7 @@ func TestFloor(t *testing.T) {
 	}
 	full("a delivery", tryDeliver(t, s, sized(6000), ann))
 	full("asked before", in.a.CheckRoom(1, 6000))
+	wantLack(t, in.a, 1, 6000, Lack{Disk: 3*block - 8000})
 	_, err := in.Append(t.Context(), []AppendMessage{{In: incoming(t, s, sized(6000))}})
 	full("an append", err)
 	spooled := s.NewIncoming()

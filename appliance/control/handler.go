@@ -42,6 +42,7 @@ func Handler(a Appliance) http.Handler {
 		"POST /api/v1/people/{person}/devices":   s.addDevice,
 		"DELETE /api/v1/people/{person}/devices": s.revokeDevice, // ?name=..., which may be any text
 		"GET /api/v1/people/{person}/messages":   s.importFolder, // ?folder=...&after=UID
+		"GET /api/v1/people/{person}/lack":       s.lack,         // ?messages=...&bytes=...
 		"GET /api/v1/people/{person}/mailboxes":  s.mailboxes,
 		"GET /api/v1/people/{person}/deleted":    s.deleted, // ?folder=...&since=...&until=...&after=...
 		"POST /api/v1/people/{person}/undelete":  s.undelete,

@@ -24,6 +24,16 @@ type Importer interface {
 	// A message that turns out to be withdrawn (next's reader fails with an error for which Withdrawn holds) is left out; any
 	// other error of next or its reader ends the batch.
 	Import(ctx context.Context, person string, to ImportTarget, next func() (*ImportMessage, io.Reader, error)) error
+	// Lack tells what is lacking for so many more messages of so many octets together, counting what is not known yet. Nothing
+	// is promised.
+	Lack(ctx context.Context, person string, more Usage) (Lack, error)
+}
+
+// Lack is what is lacking for messages that are to come; zero: there is room.
+type Lack struct {
+	Messages int64 `json:"messages,omitempty"` // in the quota
+	Bytes    int64 `json:"bytes,omitempty"`    // in the quota
+	Disk     int64 `json:"disk,omitempty"`     // octets on the disk
 }
 
 // ImportTarget is the folder that a batch of messages goes into.
@@ -59,6 +69,16 @@ func (c *Client) ImportFolder(ctx context.Context, person, folder string, after 
 	}
 	query := url.Values{"folder": {folder}, "after": {strconv.FormatUint(uint64(after), 10)}}
 	return ask[ImportFolder](ctx, c, http.MethodGet, path+"/messages?"+query.Encode(), nil)
+}
+
+// Lack tells what is lacking for so many more messages in a person's mailboxes. Nothing is promised.
+func (c *Client) Lack(ctx context.Context, person string, more Usage) (Lack, error) {
+	path, err := personPath(person)
+	if err != nil {
+		return Lack{}, err
+	}
+	query := url.Values{"messages": {strconv.FormatInt(more.Messages, 10)}, "bytes": {strconv.FormatInt(more.Bytes, 10)}}
+	return ask[Lack](ctx, c, http.MethodGet, path+"/lack?"+query.Encode(), nil)
 }
 
 // Import makes the folder where it is missing, and puts the messages that fill hands to add into it: all or, after an error, none.
@@ -105,6 +125,30 @@ func (s *server) importFolder(r *http.Request) (any, error) {
 		return nil, &Error{Status: http.StatusBadRequest, Reason: fmt.Sprintf("after=%q is no UID", query.Get("after"))}
 	}
 	return s.appliance.ImportFolder(r.Context(), name, query.Get("folder"), uint32(after))
+}
+
+// mostMessages and mostBytes are more than a disk holds.
+const (
+	mostMessages = 1 << 44
+	mostBytes    = 1 << 56
+)
+
+func (s *server) lack(r *http.Request) (any, error) {
+	name, err := s.personNamed(r)
+	if err != nil {
+		return nil, err
+	}
+	var more Usage
+	for field, n := range map[string]struct {
+		to   *int64
+		most int64
+	}{"messages": {&more.Messages, mostMessages}, "bytes": {&more.Bytes, mostBytes}} {
+		text := r.URL.Query().Get(field)
+		if *n.to, err = strconv.ParseInt(text, 10, 64); err != nil || *n.to < 0 || *n.to > n.most {
+			return nil, &Error{Status: http.StatusBadRequest, Reason: fmt.Sprintf("%s=%q is no number of %s", field, text, field), Field: field}
+		}
+	}
+	return s.appliance.Lack(r.Context(), name, more)
 }
 
 func (s *server) importMessages(r *http.Request) (any, error) {

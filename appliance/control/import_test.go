@@ -43,6 +43,14 @@ func (h *household) ImportFolder(_ context.Context, person, folder string, after
 	return told, nil
 }
 
+// Lack: there is room for ten messages of 1,000 octets.
+func (h *household) Lack(_ context.Context, person string, more Usage) (Lack, error) {
+	if person != "ann" {
+		return Lack{}, errors.New("the disk is on fire")
+	}
+	return Lack{Messages: max(0, more.Messages-10), Bytes: max(0, more.Bytes-1000)}, nil
+}
+
 func (h *household) Import(_ context.Context, person string, to ImportTarget, next func() (*ImportMessage, io.Reader, error)) error {
 	var batch []importedMessage
 	for {
@@ -136,6 +144,24 @@ func TestImport(t *testing.T) {
 		if fmt.Sprint(ids) != "[0 1 2 3 4]" {
 			t.Errorf("identities %q", ids)
 		}
+	})
+}
+
+func TestLack(t *testing.T) {
+	both(t, func(t *testing.T, h *household, c *Client) {
+		for more, want := range map[Usage]Lack{
+			{}: {}, {1000, 10}: {}, {1200, 11}: {Bytes: 200, Messages: 1}, {mostBytes, mostMessages}: {Bytes: mostBytes - 1000, Messages: mostMessages - 10},
+		} {
+			if got, err := c.Lack(t.Context(), "Ann", more); err != nil || got != want {
+				t.Errorf("for %+v %+v is lacking, %v, not %+v", more, got, err, want)
+			}
+		}
+		_, err := c.Lack(t.Context(), "ann", Usage{Messages: -1})
+		refused(t, err, http.StatusBadRequest, "messages", `messages="-1" is no number of messages`)
+		_, err = c.Lack(t.Context(), "ann", Usage{Bytes: mostBytes + 1})
+		refused(t, err, http.StatusBadRequest, "bytes", "is no number of bytes")
+		_, err = c.Lack(t.Context(), "nobody", Usage{})
+		refused(t, err, http.StatusNotFound, "", "nobody")
 	})
 }
 

@@ -6,6 +6,7 @@
 //   - A message is in once its batch is, and a batch is in whole or not at all. Whenever an import ends, by a fault, by Ctrl-C, by a
 //     power cut, the same command goes on where it stopped.
 //   - Nothing is left out in silence: what could not be taken is named in the Report.
+//   - What has no room is told before anything is done, as far as it can be known then (room.go), and no folder is made for it.
 //   - Memory does not grow with a message or a folder, but for some 30 octets for each message of the folder at hand.
 //   - An export changes nothing in the household, writes nothing over a file that is not its own, and what it has finished is on the
 //     disk.
@@ -31,6 +32,6 @@
 // # The parts
 //
 // A Source (source.go) shows folders and messages: mbox.go and mboxreader.go, maildir.go, eml.go. Import (import.go) compares them with
-// what a Destination has (known.go), and hands over what is missing, a batch at a time. A Progress (progress.go) shows how far it is, a Report
+// what a Destination has (known.go) and has room for (room.go), and hands over what is missing, a batch at a time. A Progress (progress.go) shows how far it is, a Report
 // (report.go) says how it went.
 package transfer

@@ -107,9 +107,7 @@ type exportRun struct {
 
 // begin opens the target and counts what there is to do.
 func (e Export) begin(kind string, p *Progress) (*exportRun, []Folder, error) {
-	if p == nil {
-		p = noProgress()
-	}
+	p = orNone(p)
 	r := &exportRun{Export: e, progress: p}
 	names, err := e.Mail.Folders()
 	if err != nil {

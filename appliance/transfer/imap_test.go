@@ -371,6 +371,8 @@ func (s *sink) Look(context.Context, string, func(ID)) (Place, error) {
 	return Place{Name: "INBOX", Exists: true, MaxMessage: 1 << 40}, nil
 }
 
+func (s *sink) Lack(context.Context, int64, int64) (Lack, error) { return Lack{}, nil }
+
 func (s *sink) Append(_ context.Context, _ Place, fill func(add func(*Message, io.Reader) error) error) error {
 	buf := make([]byte, 32<<10)
 	return fill(func(_ *Message, octets io.Reader) error {

@@ -21,6 +21,8 @@ type Destination interface {
 	// none. They are durable when it returns nil. add reads octets to their end, and only then m.ID; where they fail, that
 	// message is left out and add returns their error. fill has ended when Append returns; its error is Append's.
 	Append(ctx context.Context, to Place, fill func(add func(m *Message, octets io.Reader) error) error) error
+	// Lack tells what is lacking for so many messages of so many octets together, in all folders. It promises nothing.
+	Lack(ctx context.Context, messages, octets int64) (Lack, error)
 }
 
 // A Place is what there is to know of a folder of a Destination.
@@ -38,17 +40,36 @@ const (
 )
 
 // Import brings the messages of src that dst does not have yet to dst. Whatever ends it, the Report says what was done until then, and
-// calling it again goes on there. p may be nil.
+// calling it again goes on there. p may be nil. *NoRoom: dst has no room for all of them, and nothing was done, or none for the next,
+// where that could not be told before.
 func Import(ctx context.Context, src Source, dst Destination, p *Progress) (Report, error) {
-	return bring(ctx, src, dst, p, sendBatch)
+	p = orNone(p)
+	folders, err := src.Folders(ctx)
+	if err == nil {
+		err = fits(ctx, src, folders, dst, p)
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	return bring(ctx, src, folders, dst, p, sendBatch)
 }
 
-// Plan reports what Import would do, and does nothing.
+// Plan reports what Import would do, and does nothing. *NoRoom: Import would refuse or, where that is Unsure, perhaps stop; the
+// Report is whole.
 func Plan(ctx context.Context, src Source, dst Destination, p *Progress) (Report, error) {
-	return bring(ctx, src, dst, p, pretendBatch)
+	p = orNone(p)
+	folders, err := src.Folders(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	report, err := bring(ctx, src, folders, dst, p, pretendBatch)
+	if err == nil {
+		err = report.lacking(ctx, dst)
+	}
+	return report, err
 }
 
-// A run is one Import or Plan under way. It has one user.
+// A run is one pass through a Source. It has one user.
 type run struct {
 	src      Source
 	dst      Destination
@@ -57,16 +78,9 @@ type run struct {
 	report   Report
 }
 
-func bring(ctx context.Context, src Source, dst Destination, p *Progress, send func(context.Context, *folderRun) error) (Report, error) {
-	if p == nil {
-		p = noProgress()
-	}
+func bring(ctx context.Context, src Source, folders []Folder, dst Destination, p *Progress, send func(context.Context, *folderRun) error) (Report, error) {
 	r := &run{src: src, dst: dst, progress: p, send: send}
 	defer p.end()
-	folders, err := src.Folders(ctx)
-	if err != nil {
-		return r.report, err
-	}
 	p.begin(folders)
 	for _, f := range folders {
 		if err := r.folder(ctx, f); err != nil {
@@ -188,8 +202,32 @@ func (f *folderRun) flush(ctx context.Context) error {
 	return nil
 }
 
-// sendBatch hands a batch to the Destination.
+// sendBatch hands a batch to the Destination, or so many of its messages as there is room for.
 func sendBatch(ctx context.Context, f *folderRun) error {
+	err := f.roomForBatch(ctx) // before a folder is made for it
+	var no *NoRoom
+	switch {
+	case err == nil:
+		return f.hand(ctx)
+	case !errors.As(err, &no):
+		return err
+	case len(f.batch) == 1:
+		return fmt.Errorf("%s, %s: %w", plain(f.from.Name), plain(f.batch[0].Name), err)
+	}
+	batch := f.batch
+	for i := range batch {
+		f.batch = batch[i : i+1]
+		if err := sendBatch(ctx, f); err != nil {
+			return err
+		}
+		f.place.Exists = true
+	}
+	f.batch = batch
+	return nil
+}
+
+// hand hands the batch over.
+func (f *folderRun) hand(ctx context.Context) error {
 	faults := make(map[int]error)
 	err := f.dst.Append(ctx, f.place, func(add func(*Message, io.Reader) error) error {
 		if len(f.batch) == 0 {

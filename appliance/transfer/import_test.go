@@ -20,6 +20,7 @@ type keeper struct {
 	max     int64
 	batches int
 	fail    func() error // before a batch is taken
+	lack    func(messages, octets int64) Lack
 }
 
 type kept struct {
@@ -28,7 +29,11 @@ type kept struct {
 }
 
 func newKeeper() *keeper {
-	return &keeper{folders: map[string][]kept{"INBOX": nil}, max: 1 << 20, fail: func() error { return nil }}
+	return &keeper{folders: map[string][]kept{"INBOX": nil}, max: 1 << 20, fail: func() error { return nil }, lack: func(int64, int64) Lack { return Lack{} }}
+}
+
+func (k *keeper) Lack(_ context.Context, messages, octets int64) (Lack, error) {
+	return k.lack(messages, octets), nil
 }
 
 func (k *keeper) Look(_ context.Context, folder string, known func(ID)) (Place, error) {

@@ -80,6 +80,8 @@ func (s *scales) Look(context.Context, string, func(ID)) (Place, error) {
 	return Place{Name: "INBOX", Exists: true, MaxMessage: 1 << 30}, nil
 }
 
+func (s *scales) Lack(context.Context, int64, int64) (Lack, error) { return Lack{}, nil }
+
 func (s *scales) Append(_ context.Context, _ Place, fill func(add func(*Message, io.Reader) error) error) error {
 	err := fill(func(_ *Message, octets io.Reader) error {
 		_, err := io.CopyBuffer(io.Discard, readerOnly{octets}, s.buf)

@@ -50,7 +50,19 @@ func ProgressInLog(w io.Writer) *Progress {
 	return &Progress{w: w, now: time.Now, every: drawInLog, stop: "\n"}
 }
 
-func noProgress() *Progress { return ProgressInLog(io.Discard) }
+// orNone is p, or one that shows nothing.
+func orNone(p *Progress) *Progress {
+	if p == nil {
+		return ProgressInLog(io.Discard)
+	}
+	return p
+}
+
+// again forgets what was done, before it is done once more.
+func (p *Progress) again() {
+	p.clear()
+	*p = Progress{w: p.w, now: p.now, every: p.every, start: p.start, stop: p.stop, width: min(p.width, 1)}
+}
 
 // Expect takes in what there is to do in several transfers together, which do not count for themselves then.
 func (p *Progress) Expect(messages, octets int64) {

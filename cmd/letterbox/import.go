@@ -70,6 +70,10 @@ func bring(ctx context.Context, data, person string, src transfer.Source, dryRun
 		_, werr := report.WriteTo(c.out)
 		err = errors.Join(err, werr, say(c, headline, transfer.Messages(messages), config.FoldName(person), transfer.Octets(octets)))
 	}
+	var no *transfer.NoRoom
+	if errors.As(err, &no) && no.Quota() {
+		err = fmt.Errorf("%w; 'letterbox user quota %s' changes that", err, config.FoldName(person))
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		err = errors.New("the import was stopped; the same command goes on where it stopped")
@@ -114,6 +118,11 @@ func (p personalMail) Look(ctx context.Context, folder string, known func(transf
 			return place, nil
 		}
 	}
+}
+
+func (p personalMail) Lack(ctx context.Context, messages, octets int64) (transfer.Lack, error) {
+	l, err := p.client.Lack(ctx, p.person, control.Usage{Messages: messages, Bytes: octets})
+	return transfer.Lack{Messages: l.Messages, Octets: l.Bytes, Disk: l.Disk}, err
 }
 
 func (p personalMail) Append(ctx context.Context, to transfer.Place, fill func(add func(*transfer.Message, io.Reader) error) error) error {

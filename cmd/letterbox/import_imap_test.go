@@ -213,6 +213,21 @@ func TestImportIMAP(t *testing.T) {
 			same(t, here, mustRun(t, command(here, imaps)...))
 		})
 	}
+	t.Run("without room", func(t *testing.T) {
+		t.Parallel()
+		here := newBox(t)
+		before := holdings(t, here)
+		mustRun(t, "user", "quota", "--data", here, "ann", "2MB")
+		for _, more := range [][]string{nil, {"--dry-run"}} {
+			said, err := typed(t.Context(), t, command(here, imaps, more...)...)
+			if err == nil || !strings.HasPrefix(err.Error(), "there is no room for 304 messages of ") || !strings.Contains(err.Error(), "the quota is ") {
+				t.Errorf("%v\n%s", err, said)
+			}
+			if got := holdings(t, here); !maps.EqualFunc(got, before, slices.Equal) {
+				t.Errorf("something came, into %v", slices.Sorted(maps.Keys(got)))
+			}
+		}
+	})
 	t.Run("cut all the time", func(t *testing.T) { // three times in the large message
 		t.Parallel()
 		here := newBox(t)
