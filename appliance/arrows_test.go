@@ -54,6 +54,7 @@ var owners = map[string][]string{
 	"github.com/emersion/go-smtp":    {"appliance/smtpd"},
 	"github.com/fsnotify/fsnotify":   {"store"},
 	"github.com/hanwen/go-fuse/v2":   {"store/disktest"}, // in no binary
+	"github.com/klauspost/compress":  {"store/index"},
 	"golang.org/x/crypto":            {"appliance/accounts"},
 	"golang.org/x/net":               {"appliance/mailaddr"},
 	"golang.org/x/sys":               {"store/maildir"},

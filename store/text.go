@@ -11,7 +11,7 @@ import (
 )
 
 // textMakers make the search texts of messages, as many at a time as there are
-// processors, two at most: each takes 1 MiB.
+// processors, two at most: more would only wait for each other.
 type textMakers struct {
 	turn chan struct{}
 	p    sync.Pool

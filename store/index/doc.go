@@ -51,7 +51,7 @@
 //
 // # letterbox.text
 //
-// A header: "LBXTEXT1", an id drawn at random (u32), CRC-32C of that (u32). Then
+// A header: "LBXTEXT2", an id drawn at random (u32), CRC-32C of that (u32). Then
 // entries, found by their places in the data file: id of the text file (u32),
 // length (u32), offset (u64).
 //
@@ -59,7 +59,7 @@
 //	       (u32), those of the message's header (u32), length and CRC-32C (u32
 //	       each) of signature and packed text, CRC-32C of all that (u32)
 //	       signature
-//	       text, packed with DEFLATE (RFC 1951)
+//	       text, packed as pack.go tells
 //
 // A text is UTF-8 in segments that an octet 0xFF ends; what is looked for lies
 // within a segment. At most 1 MiB of it is kept, and some 256 KiB packed: it may say

@@ -3,7 +3,6 @@ package index
 import (
 	"bufio"
 	"bytes"
-	"compress/flate"
 	"crypto/rand"
 	"errors"
 	"hash/crc32"
@@ -16,7 +15,7 @@ import (
 const TextName = "letterbox.text"
 
 const (
-	textFileMagic  = "LBXTEXT1"
+	textFileMagic  = "LBXTEXT2"
 	textFileHeader = 16
 	placeSize      = 4 + 4 + 8
 	textPiece      = 16 << 10 // what is read at a time
@@ -34,7 +33,7 @@ type Text struct {
 	reading sync.Mutex // held while an entry is looked at; guards what follows
 	piece   []byte
 	packed  bytes.Reader
-	flate   io.ReadCloser
+	unpack  *unpacker
 }
 
 // createText makes an empty text file under name.
@@ -81,7 +80,9 @@ func (t *Text) Kept() bool { return t.f != nil }
 func (t *Text) Append(uid uint32, e *TextEntry) (place []byte, err error) {
 	e.head.uid = uid
 	e.head.put(e.b)
-	return t.append(e.b)
+	place, err = t.append(e.b)
+	e.giveBack()
+	return place, err
 }
 
 func (t *Text) append(entry []byte) (place []byte, err error) {
@@ -211,11 +212,11 @@ func (t *Text) text(off int64, h *textHead) (io.Reader, error) {
 		}
 		packed = bufio.NewReader(io.NewSectionReader(t.f, at, int64(h.packed)))
 	}
-	if t.flate == nil {
-		t.flate = flate.NewReader(packed)
-		return t.flate, nil
+	if t.unpack == nil {
+		t.unpack = &unpacker{}
 	}
-	return t.flate, t.flate.(flate.Resetter).Reset(packed, nil)
+	t.unpack.reset(packed)
+	return t.unpack, nil
 }
 
 // read reads up to n octets from off on, as many as a piece holds. What cannot
@@ -282,7 +283,7 @@ func (t *Text) Size() int64 {
 // Relax gives back the memory that looking has taken.
 func (t *Text) Relax() {
 	t.reading.Lock()
-	t.piece, t.flate = nil, nil
+	t.piece, t.unpack = nil, nil
 	t.packed.Reset(nil)
 	t.reading.Unlock()
 }

@@ -1,10 +1,9 @@
 package index
 
 import (
-	"bytes"
-	"compress/flate"
 	"errors"
 	"hash/crc32"
+	"sync"
 )
 
 // The bounds of what is kept of one message's text. A text that passes one is
@@ -14,38 +13,29 @@ const (
 	maxPacked = 256 << 10 // octets, packed
 )
 
-// packing is BestSpeed: the texts of letters become 7 % larger than at the
-// default, and are made in less than half the time.
-const packing = flate.BestSpeed
-
 // ErrTextFull says that a text is as long as texts may be.
 var ErrTextFull = errors.New("the text is cut here")
 
-// A TextMaker makes entries for text files, one after the other, in about 1 MiB
-// of memory whatever the text is. It is for one goroutine.
+// A TextMaker makes entries for text files, one after the other, in 100 KiB of
+// memory and what the text takes, packed. It is for one goroutine.
 type TextMaker struct {
 	signer signer
+	packer packer
 	size   int
 	cut    bool
-	flate  *flate.Writer
-	packed bytes.Buffer
 }
 
 // NewTextMaker returns a TextMaker ready for a text.
-func NewTextMaker() *TextMaker {
-	t := &TextMaker{}
-	t.flate, _ = flate.NewWriter(&t.packed, packing) // fails for levels that do not exist
-	return t
-}
+func NewTextMaker() *TextMaker { return &TextMaker{} }
 
 // Write adds to the text: UTF-8 in segments that an octet 0xFF ends. Once the text
 // is as long as it may be, the error is ErrTextFull.
 func (t *TextMaker) Write(text []byte) (int, error) {
 	n := min(len(text), maxText-t.size)
 	t.signer.add(text[:n])
-	t.flate.Write(text[:n]) // a bytes.Buffer takes everything
+	t.packer.add(text[:n])
 	t.size += n
-	if n < len(text) || t.packed.Len() > maxPacked {
+	if n < len(text) || len(t.packer.packed) > maxPacked {
 		t.cut = true
 		return n, ErrTextFull
 	}
@@ -55,10 +45,10 @@ func (t *TextMaker) Write(text []byte) (int, error) {
 // Entry returns the entry of the text, whose first head octets are those of the
 // message's header, and makes the TextMaker ready for the next one.
 func (t *TextMaker) Entry(head int64) *TextEntry {
-	t.flate.Close() // as Write
+	t.packer.flush()
+	packed := t.packer.packed
 	sig := t.signer.signature()
-	b := make([]byte, textHeader, textHeader+len(sig)+t.packed.Len())
-	packed := t.packed.Bytes()
+	b := entryBuffer(textHeader + len(sig) + len(packed))[:textHeader]
 	e := &TextEntry{b: append(append(b, sig...), packed...), head: textHead{
 		cut: t.cut, size: uint32(t.size), head: uint32(head),
 		signature: uint32(len(sig)), signatureSum: crc32.Checksum(sig, castagnoli),
@@ -71,11 +61,11 @@ func (t *TextMaker) Entry(head int64) *TextEntry {
 // Reset forgets the text, for a new one.
 func (t *TextMaker) Reset() {
 	t.signer.reset()
+	t.packer.reset()
 	t.size, t.cut = 0, false
-	if t.packed.Reset(); t.packed.Cap() > maxKeptPacked {
-		t.packed = bytes.Buffer{}
+	if cap(t.packer.packed) > maxKeptPacked {
+		t.packer.packed = nil
 	}
-	t.flate.Reset(&t.packed)
 }
 
 // maxKeptPacked is how large a buffer a TextMaker keeps from one text to the next.
@@ -86,6 +76,30 @@ const maxKeptPacked = 32 << 10
 type TextEntry struct {
 	head textHead
 	b    []byte // room for the head, then signature and packed text
+}
+
+// entryBuffers hold what entries were made in, after they have been appended.
+var entryBuffers sync.Pool
+
+// entryBuffer returns a buffer with room for n octets.
+func entryBuffer(n int) []byte {
+	if b, ok := entryBuffers.Get().(*[]byte); ok && cap(*b) >= n {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, max(n, minEntryBuffer))
+}
+
+const (
+	minEntryBuffer = 8 << 10 // so that most fit
+	maxEntryBuffer = 32 << 10
+)
+
+// giveBack ends the use of the entry.
+func (e *TextEntry) giveBack() {
+	if b := e.b; cap(b) <= maxEntryBuffer {
+		entryBuffers.Put(&b)
+	}
+	e.b = nil
 }
 
 const (
