@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -22,8 +23,61 @@ func NewTextReader(r io.Reader, enc Encoding, charset string) io.Reader {
 	if enc != EncodingOther {
 		r = DecodeTransfer(r, enc)
 	}
-	return transform.NewReader(r, charsetDecoder(charset))
+	decoder := charsetDecoder(charset)
+	if _, loose := decoder.(looseUTF8); loose {
+		return &looseReader{r: r}
+	}
+	return transform.NewReader(r, decoder)
 }
+
+// A looseReader does what looseUTF8 does, in place: most text is the UTF-8 that it
+// should be.
+type looseReader struct {
+	r     io.Reader
+	held  [utf8.UTFMax]byte // octets that begin a rune
+	n     int               // how many
+	wrong io.Reader         // from where it turned out to be no UTF-8; nil: not so far
+}
+
+// minLoose is what a buffer has room for at least, to be read into.
+const minLoose = 2 * utf8.UTFMax
+
+func (l *looseReader) Read(b []byte) (int, error) {
+	if l.wrong != nil {
+		return l.wrong.Read(b)
+	}
+	if len(b) < minLoose {
+		return l.convert(nil, nil, b)
+	}
+	n := copy(b, l.held[:l.n])
+	got, err := l.r.Read(b[n:])
+	text := b[:n+got]
+	whole := len(text) - unfinished(text)
+	if !utf8.Valid(text[:whole]) || err != nil && whole < len(text) {
+		return l.convert(text, err, b)
+	}
+	l.n = copy(l.held[:], text[whole:])
+	return whole, err
+}
+
+// convert goes on with what has to be converted: first text, or where there is
+// none what is held, then what r has, unless that was err.
+func (l *looseReader) convert(text []byte, err error, b []byte) (int, error) {
+	if text == nil {
+		text = l.held[:l.n]
+	}
+	rest := l.r
+	if err != nil {
+		rest = failing{err}
+	}
+	l.wrong = transform.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(text)), rest), looseUTF8{})
+	return l.wrong.Read(b)
+}
+
+// failing is a reader that has ended.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // charsetDecoder returns what turns a charset into UTF-8. It never fails on
 // any input.
