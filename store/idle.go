@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -96,12 +98,29 @@ func (l *idleList) expire() {
 	l.close(over)
 }
 
+// muchMemory is how many messages closed mailboxes had that make it worth to give
+// their memory back to the system at once: 1 MB.
+const muchMemory = 20_000
+
+// memoryJob is the caretaker's key for giving memory back.
+type memoryJob struct{}
+
 // close closes mailboxes that are still not in use.
 func (l *idleList) close(over []*Mailbox) {
+	records := 0
 	for _, m := range over {
+		records += m.records()
 		if err := m.a.forget(m); err != nil {
 			l.s.log.Warn("closing a mailbox", "person", m.a.person, "mailbox", m.Name(), "err", err)
 		}
+	}
+	if records > muchMemory {
+		// The collector would see to it when the program wants memory again, which on
+		// an idle machine may be never, and other programs want it now.
+		l.s.care.ask(job{key: memoryJob{}, do: func(context.Context) error {
+			debug.FreeOSMemory()
+			return nil
+		}})
 	}
 }
 
