@@ -30,8 +30,8 @@ func benchDelivery(t *testing.T) {
 	heading("Delivery into INBOX, by SMTP (Dovecot: LMTP)", beside(mix))
 	h := newHouse(t)
 	h.start(t)
-	d := dovecottest.Serve(t, t.TempDir())
-	b := newBare(t, t.TempDir())
+	d := dovecottest.Serve(t, scratch(t))
+	b := newBare(t, scratch(t))
 	for _, c := range contestConnections {
 		r := contest(t, mix, c.n, bySMTP("Letterbox", h.address(25), "EHLO", benchPerson), bySMTP("Dovecot", d.LMTP, "LHLO", benchPerson), b.contestant())
 		r.compare("delivery", c.n, c.ofBare)
@@ -45,8 +45,8 @@ func benchAppend(t *testing.T) {
 	heading("APPEND to INBOX, by IMAP", beside(mix))
 	h := newHouse(t)
 	h.start(t)
-	d := dovecottest.Serve(t, t.TempDir())
-	b := newBare(t, filepath.Join(t.TempDir(), "bare"))
+	d := dovecottest.Serve(t, scratch(t))
+	b := newBare(t, filepath.Join(scratch(t), "bare"))
 	for _, c := range contestConnections {
 		r := contest(t, mix, c.n, byAppend("Letterbox", h.address(143), benchPerson, benchPassword), byAppend("Dovecot", d.IMAP, benchPerson, dovecottest.Password), b.contestant())
 		r.compare("APPEND", c.n, c.ofBare)

@@ -36,7 +36,7 @@ const (
 // newHouse makes a household of one person, who may sign in without TLS.
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	return newHouseIn(t, t.TempDir())
+	return newHouseIn(t, scratch(t))
 }
 
 func newHouseIn(t *testing.T, dir string) *house {

@@ -179,18 +179,18 @@ func (h *house) falls(t *testing.T, to int64) time.Duration {
 // deliverIntoLarge delivers into the large folder and an empty one in turn, beside Dovecot and the bare program, who do the same.
 func (h *house) deliverIntoLarge(t *testing.T, mix []benchLetter) {
 	t.Helper()
-	d := dovecottest.Serve(t, t.TempDir())
+	d := dovecottest.Serve(t, scratch(t))
 	fillFolder(t, filepath.Join(d.Dir(), largePerson, "Maildir"), largeMessages)
 	d.GiveAway(t)
 	c := signInPlain(t, d.IMAP, largePerson, dovecottest.Password)
 	c.do(t, "SELECT INBOX") // makes its index
 	c.Close()
-	large := newBare(t, t.TempDir())
+	large := newBare(t, scratch(t))
 	fillFolder(t, large.dir, largeMessages)
 	r := contest(t, mix, 1,
 		bySMTP("Letterbox", h.address(25), "EHLO", benchPerson), bySMTP("Letterbox", h.address(25), "EHLO", largePerson),
 		bySMTP("Dovecot", d.LMTP, "LHLO", benchPerson), bySMTP("Dovecot", d.LMTP, "LHLO", largePerson),
-		newBare(t, t.TempDir()).contestant(), large.contestant())
+		newBare(t, scratch(t)).contestant(), large.contestant())
 	figure("delivery into 100,000 messages, messages a second", r.rate(1))
 	figure("  into an empty folder", r.rate(0))
 	figure("  ratio", ratio(r.ratio(1, 0)), atLeast(ratio(0.9)))

@@ -21,6 +21,7 @@ var idleFor = flag.Duration("idle", 10*time.Minute, "how long `TestBench/idle` w
 // else. Where others do the same in the same run, the ratio is the figure, since it says least of the machine.
 func TestBench(t *testing.T) {
 	onDisk(t)
+	scratchDir = t.TempDir()
 	for _, part := range []struct {
 		name string
 		run  func(*testing.T)
@@ -48,6 +49,20 @@ func onDisk(t *testing.T) {
 	if st.Type == unix.TMPFS_MAGIC {
 		t.Fatalf("%s is in memory: set TMPDIR to a folder on the disk that is to be measured", os.TempDir())
 	}
+}
+
+// scratchDir is where everything is written that is measured. It goes at the very end: file systems are slow to make files where many
+// have just been removed.
+var scratchDir string
+
+// scratch makes a folder there.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(scratchDir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // heading begins a part of the table and says how its figures are measured.

@@ -54,7 +54,7 @@ in every second line everything is written out by sync(2) after each, so that no
 // blocks of directories and inodes to the program, which are none of its doing.
 func journalled(t *testing.T) (dir, where string) {
 	t.Helper()
-	home := t.TempDir()
+	home := scratch(t)
 	image, dir := filepath.Join(home, "image"), filepath.Join(home, "mounted")
 	const size = 1 << 30
 	err := os.WriteFile(image, nil, 0o600)
@@ -71,7 +71,7 @@ func journalled(t *testing.T) (dir, where string) {
 		err = quietly("mount", "-o", "loop", image, dir)
 	}
 	if err != nil {
-		return t.TempDir(), fmt.Sprintf("On the file system of %s, since this machine lets nobody mount ext4 with a journal (%v):\nwhere there is none, the blocks of directories and inodes are charged to the program as well.", os.TempDir(), err)
+		return scratch(t), fmt.Sprintf("On the file system of %s, since this machine lets nobody mount ext4 with a journal (%v):\nwhere there is none, the blocks of directories and inodes are charged to the program as well.", os.TempDir(), err)
 	}
 	t.Cleanup(func() {
 		if err := quietly("umount", dir); err != nil {
