@@ -335,7 +335,10 @@ func (m *Mailbox) placeFiles(lock *maildir.UIDListLock, as []*arrival, saved tim
 		recs[i] = maildir.UIDRecord{UID: uint32(a.uid), Base: a.base, GUID: a.guid, Physical: -1, Virtual: -1, SaveDate: saved.Unix()}
 		flags[uint32(a.uid)] = a.flags
 	}
-	if err := m.appendPlaced(lock, recs); err != nil {
+	if err := m.appendLines(lock, recs); err != nil {
+		return err
+	}
+	if err := m.folder.SyncCur(); err != nil {
 		return err
 	}
 	if err := m.saveExtra(flags); err != nil {
@@ -352,20 +355,10 @@ func (m *Mailbox) placeFiles(lock *maildir.UIDListLock, as []*arrival, saved tim
 // appendLines adds to dovecot-uidlist, durably, writing it anew first where its
 // end or its head does not allow it.
 func (m *Mailbox) appendLines(lock *maildir.UIDListLock, recs []maildir.UIDRecord) error {
-	return m.addLines(lock, recs, lock.Append)
-}
-
-// appendPlaced is appendLines for messages that were placed in cur/ before; it
-// makes that durable, too.
-func (m *Mailbox) appendPlaced(lock *maildir.UIDListLock, recs []maildir.UIDRecord) error {
-	return m.addLines(lock, recs, lock.AppendPlaced)
-}
-
-func (m *Mailbox) addLines(lock *maildir.UIDListLock, recs []maildir.UIDRecord, add func([]maildir.UIDRecord, maildir.Mark) (maildir.Mark, error)) error {
-	mark, err := add(recs, m.mark)
+	mark, err := lock.Append(recs, m.mark)
 	if errors.Is(err, maildir.ErrRewrite) {
 		if err = m.rewrite(lock, 0); err == nil {
-			mark, err = add(recs, maildir.Mark{})
+			mark, err = lock.Append(recs, maildir.Mark{})
 		}
 	}
 	if err != nil {

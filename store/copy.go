@@ -253,7 +253,10 @@ func (m *Mailbox) link(src *Mailbox, lock *maildir.UIDListLock, namer *maildir.N
 	}
 	_, err = m.folder.LinkFrom(src.folder, links)
 	if err == nil {
-		err = m.appendPlaced(lock, linesOf(ts, saved))
+		err = m.appendLines(lock, linesOf(ts, saved))
+	}
+	if err == nil {
+		err = m.folder.SyncCur()
 	}
 	if err == nil {
 		err = m.saveExtra(transferFlags(ts))

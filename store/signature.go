@@ -1,11 +1,6 @@
 package store
 
-import (
-	"errors"
-	"io/fs"
-
-	"letterbox/store/maildir"
-)
+import "letterbox/store/maildir"
 
 // A signature tells whether a folder's files changed: that of new/ and cur/,
 // of dovecot-uidlist, dovecot-keywords and letterbox-folder, as numbers.
@@ -23,17 +18,9 @@ func signatureOf(folder *maildir.Folder) (signature, maildir.Stamp, error) {
 	for i, f := range []maildir.FileStamp{st.New, st.Cur, st.UIDList, st.Keywords} {
 		sig[3*i], sig[3*i+1], sig[3*i+2] = int64(f.Inode), f.Size, f.ModTime
 	}
-	fi, err := folder.FS().Lstat(folderFileName)
-	switch {
-	case err == nil:
-		sig[12], sig[13] = fi.Size(), fi.ModTime().UnixNano()
-	case !errors.Is(err, fs.ErrNotExist):
-		return signature{}, st, err
-	}
+	sig[12], sig[13] = st.FolderFile.Size, st.FolderFile.ModTime
 	return sig, st, nil
 }
-
-const folderFileName = "letterbox-folder"
 
 // untouched reports whether nobody else changed the folder since the index was
 // true to it. The caller holds writeMu and is about to change the folder.

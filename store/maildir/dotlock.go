@@ -180,12 +180,22 @@ func (l *dotlock) create() error {
 	if err != nil {
 		return err
 	}
-	info, err := l.fs.Lstat(l.name)
-	if err != nil {
+	if l.made, err = l.stamp(); err != nil {
 		return errors.Join(err, l.remove(StepUnlock, l.name))
 	}
-	l.made = stampOf(info)
 	return nil
+}
+
+// stamp is that of the lock file as it is now.
+func (l *dotlock) stamp() (FileStamp, error) {
+	if l.spare != nil {
+		return l.spare.f.lstamp(l.name)
+	}
+	info, err := l.fs.Lstat(l.name)
+	if err != nil {
+		return FileStamp{}, err
+	}
+	return stampOf(info), nil
 }
 
 // make makes the lock file. Errors wrap fs.ErrExist when there is one.
@@ -294,8 +304,8 @@ func (o lockOwner) dead() bool {
 
 // check fails with ErrLockLost when the lock is not ours any more.
 func (l *dotlock) check() error {
-	info, err := l.fs.Lstat(l.name)
-	if err == nil && stampOf(info) == l.made {
+	now, err := l.stamp()
+	if err == nil && now == l.made {
 		return nil
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
@@ -313,11 +323,11 @@ func (l *dotlock) touch() error {
 	if err := l.fs.Chtimes(l.name, now, now); err != nil {
 		return err
 	}
-	info, err := l.fs.Lstat(l.name)
+	made, err := l.stamp()
 	if err != nil {
 		return err
 	}
-	l.made = stampOf(info)
+	l.made = made
 	return nil
 }
 

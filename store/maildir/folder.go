@@ -76,12 +76,12 @@ func (f *Folder) Same(other *Folder) bool {
 // InPlace reports whether the folder still lies where it was opened: nobody
 // has renamed or removed it. After an error it says that it does not.
 func (f *Folder) InPlace() bool {
-	here, err := f.fs.Stat(".")
+	here, err := f.here()
 	if err != nil {
 		return false
 	}
 	there, err := f.root.fs.Stat(f.dir)
-	return err == nil && os.SameFile(here, there)
+	return err == nil && here.id == idOf(there)
 }
 
 // FS is the folder's directory, confined, for caches.

@@ -17,7 +17,7 @@ import (
 type handle struct {
 	file *os.File
 	raw  syscall.RawConn
-	info fs.FileInfo
+	id   fileID
 }
 
 func openHandle(root *os.Root, dir string) (*handle, error) {
@@ -26,8 +26,13 @@ func openHandle(root *os.Root, dir string) (*handle, error) {
 		return nil, err
 	}
 	h := &handle{file: file}
-	if h.info, err = file.Stat(); err == nil {
-		h.raw, err = file.SyscallConn()
+	if h.raw, err = file.SyscallConn(); err == nil {
+		err = h.do(func(fd int) error {
+			var st unix.Stat_t
+			err := unix.Fstat(fd, &st)
+			h.id = fileID{uint64(st.Dev), uint64(st.Ino)}
+			return err
+		})
 	}
 	if err != nil {
 		_ = file.Close() // opened for reading: nothing can be lost
@@ -56,30 +61,40 @@ type handles struct {
 // handle returns the directory of that name as it is now: it looks, since another
 // program may have put another one in its place.
 func (f *Folder) handle(dir string) (*handle, error) {
-	info, err := f.fs.Stat(dir)
+	id, err := f.lookUp(dir)
 	if err != nil {
 		return nil, err
 	}
-	f.held.mu.Lock()
-	defer f.held.mu.Unlock()
-	h := f.held.open[dir]
-	if h != nil && os.SameFile(h.info, info) {
-		return h, nil
+	return f.held.get(f.fs, dir, func(h *handle) bool { return h.id == id })
+}
+
+// here returns the folder's own directory, which stays what it is.
+func (f *Folder) here() (*handle, error) {
+	return f.held.get(f.fs, ".", func(*handle) bool { return true })
+}
+
+// get returns the directory that was opened before, if it is still good, or opens it.
+func (h *handles) get(root *os.Root, dir string, good func(*handle) bool) (*handle, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	had := h.open[dir]
+	if had != nil && good(had) {
+		return had, nil
 	}
-	if f.held.closed {
+	if h.closed {
 		return nil, fs.ErrClosed
 	}
-	fresh, err := openHandle(f.fs, dir)
+	fresh, err := openHandle(root, dir)
 	if err != nil {
 		return nil, err
 	}
-	if h != nil {
-		_ = h.file.Close() // when whoever uses it is done; opened for reading
+	if had != nil {
+		_ = had.file.Close() // when whoever uses it is done; opened for reading
 	}
-	if f.held.open == nil {
-		f.held.open = make(map[string]*handle, 3)
+	if h.open == nil {
+		h.open = make(map[string]*handle, 4)
 	}
-	f.held.open[dir] = fresh
+	h.open[dir] = fresh
 	return fresh, nil
 }
 
@@ -92,6 +107,55 @@ func (h *handles) close() {
 		_ = d.file.Close() // opened for reading: nothing can be lost
 	}
 	h.open = nil
+}
+
+// A fileID tells a file from every other that there is.
+type fileID struct{ device, inode uint64 }
+
+func idOf(info fs.FileInfo) fileID {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fileID{}
+	}
+	return fileID{uint64(st.Dev), uint64(st.Ino)}
+}
+
+// lstat looks at a name in the folder, in one system call: deliveries look often.
+func (f *Folder) lstat(name string) (st unix.Stat_t, err error) {
+	here, err := f.here()
+	if err != nil {
+		return st, err
+	}
+	err = here.do(func(fd int) error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
+		return st, &fs.PathError{Op: "lstat", Path: name, Err: err}
+	}
+	return st, nil
+}
+
+// lookUp returns which file a name in the folder is, of a symbolic link the link.
+func (f *Folder) lookUp(name string) (fileID, error) {
+	st, err := f.lstat(name)
+	return fileID{uint64(st.Dev), uint64(st.Ino)}, err
+}
+
+// lstamp returns the stamp of a name in the folder, of a symbolic link the link's.
+func (f *Folder) lstamp(name string) (FileStamp, error) {
+	st, err := f.lstat(name)
+	return FileStamp{Inode: uint64(st.Ino), Size: st.Size, ModTime: st.Mtim.Nano()}, err
+}
+
+// stamp is lstamp of what a symbolic link leads to.
+func (f *Folder) stamp(name string) (FileStamp, error) {
+	st, err := f.lstat(name)
+	if err != nil || uint32(st.Mode)&unix.S_IFMT != unix.S_IFLNK {
+		return FileStamp{Inode: uint64(st.Ino), Size: st.Size, ModTime: st.Mtim.Nano()}, err
+	}
+	info, err := f.fs.Stat(name)
+	if err != nil {
+		return FileStamp{}, err
+	}
+	return stampOf(info), nil
 }
 
 // createAt makes a file in the directory dir and opens it for writing.

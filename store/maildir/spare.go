@@ -83,7 +83,7 @@ func (s *spare) linkTo(lock string) error {
 	if err != nil {
 		return err
 	}
-	here, err := s.f.handle(".")
+	here, err := s.f.here()
 	if err != nil {
 		return err
 	}

@@ -18,10 +18,10 @@ type FileStamp struct {
 }
 
 // Stamp is what changes about a folder when somebody adds, renames or removes
-// a message, or writes its list or keywords. Stamps are comparable: equal
+// a message, or writes its list, keywords or letterbox-folder. Stamps are comparable: equal
 // ones, the older of which was Settled, mean that nothing has changed.
 type Stamp struct {
-	New, Cur, UIDList, Keywords FileStamp
+	New, Cur, UIDList, Keywords, FolderFile FileStamp
 }
 
 // granularity is the coarsest file time that Probe accepts.
@@ -29,20 +29,25 @@ const granularity = 2 * time.Second
 
 // Stamp looks at the folder without reading it.
 func (f *Folder) Stamp() (Stamp, error) {
-	cur, err := f.fs.Stat("cur")
+	cur, err := f.stamp(curDir)
 	if err != nil {
 		return Stamp{}, fmt.Errorf("looking at the folder %q: %w", f.name, err)
 	}
-	fresh, err := f.fs.Stat("new")
+	fresh, err := f.stamp(newDir)
 	if err != nil {
 		return Stamp{}, fmt.Errorf("looking at the folder %q: %w", f.name, err)
 	}
-	return Stamp{
-		New:      stampOf(fresh),
-		Cur:      stampOf(cur),
-		UIDList:  statStamp(f.fs, uidListName),
-		Keywords: statStamp(f.fs, keywordsName),
-	}, nil
+	return Stamp{New: fresh, Cur: cur, UIDList: f.stampIfThere(uidListName), Keywords: f.stampIfThere(keywordsName),
+		FolderFile: f.stampIfThere(folderFileName)}, nil
+}
+
+// stampIfThere is the stamp of a file that may not be there.
+func (f *Folder) stampIfThere(name string) FileStamp {
+	s, err := f.stamp(name)
+	if err != nil {
+		return FileStamp{}
+	}
+	return s
 }
 
 func stampOf(info fs.FileInfo) FileStamp {

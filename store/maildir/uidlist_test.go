@@ -381,7 +381,7 @@ func TestAppendSince(t *testing.T) {
 		t.Errorf("a UID that the head has given: %v", err)
 	}
 	for uid := uint32(4); uid < 8; uid++ {
-		if mark, err = lock.AppendPlaced(rec(uid), mark); err != nil || !lock.Unchanged(mark) {
+		if mark, err = lock.Append(rec(uid), mark); err != nil || !lock.Unchanged(mark) {
 			t.Fatalf("UID %d: %v, unchanged %v", uid, err, lock.Unchanged(mark))
 		}
 		if _, err := lock.Append(rec(uid), mark); !errors.Is(err, ErrRewrite) {

@@ -46,7 +46,7 @@ func (l *UIDListLock) Unlock() error { return l.unlock() }
 // written up to m, and that it ends there. It looks at the file's inode, size and
 // time only: nobody but who holds the lock adds to it, and others replace it.
 func (l *UIDListLock) Unchanged(m Mark) bool {
-	return m.Offset > 0 && !l.Doubtful() && statStamp(l.fs, uidListName) == m.stamp()
+	return m.Offset > 0 && !l.Doubtful() && l.f.stampIfThere(uidListName) == m.stamp()
 }
 
 // stamp is that of a list that ends at the Mark.
@@ -63,23 +63,12 @@ func (m Mark) stamp() FileStamp { return FileStamp{m.Inode, m.Offset, m.modTime}
 // programs may have read them: their UIDs are gone. Read the list again for
 // the next one.
 func (l *UIDListLock) Append(recs []UIDRecord, since Mark) (Mark, error) {
-	return l.append(recs, since, l.syncList)
-}
-
-// AppendPlaced is Append for messages that were placed in cur/ before: it syncs
-// that as well, at the same time. Two syncs side by side cost little more than
-// one: the file system writes its journal once.
-func (l *UIDListLock) AppendPlaced(recs []UIDRecord, since Mark) (Mark, error) {
-	return l.append(recs, since, l.syncListAndCur)
-}
-
-func (l *UIDListLock) append(recs []UIDRecord, since Mark, sync func(*os.File) error) (Mark, error) {
 	if len(recs) == 0 {
 		return since, nil
 	}
 	f, err := l.openInPlace()
 	if err == nil {
-		since, err = l.appendTo(f, recs, since, sync)
+		since, err = l.appendTo(f, recs, since)
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
@@ -103,7 +92,7 @@ func (l *UIDListLock) openInPlace() (*os.File, error) {
 	return f, err
 }
 
-func (l *UIDListLock) appendTo(f *os.File, recs []UIDRecord, since Mark, sync func(*os.File) error) (Mark, error) {
+func (l *UIDListLock) appendTo(f *os.File, recs []UIDRecord, since Mark) (Mark, error) {
 	end, last, err := l.end(f, since)
 	if err != nil {
 		return Mark{}, err
@@ -128,7 +117,7 @@ func (l *UIDListLock) appendTo(f *os.File, recs []UIDRecord, since Mark, sync fu
 	if err := l.writeAt(f, b, end); err != nil {
 		return Mark{}, err
 	}
-	if err := sync(f); err != nil {
+	if err := l.syncList(f); err != nil {
 		return Mark{}, err
 	}
 	return markAt(f, end+int64(len(b)), last)
@@ -173,34 +162,10 @@ func (l *UIDListLock) writeAt(f *os.File, b []byte, at int64) error {
 // write for written, so that a later sync would say nothing of it: only a new
 // file can be believed.
 func (l *UIDListLock) syncList(f *os.File) error {
-	return l.doubtful(func() error {
-		if err := l.step(StepListSync); err != nil {
-			return err
-		}
-		return f.Sync()
-	})
-}
-
-// syncListAndCur is syncList and SyncCur, side by side.
-func (l *UIDListLock) syncListAndCur(f *os.File) error {
-	cur, err := l.f.handle(curDir)
-	if err != nil {
-		return err
+	err := l.step(StepListSync)
+	if err == nil {
+		err = f.Sync()
 	}
-	return l.doubtful(func() error {
-		if err := l.step(StepListSync); err != nil {
-			return err
-		}
-		list := make(chan error, 1)
-		go func() { list <- f.Sync() }()
-		err := l.f.syncHandle(curDir, cur)
-		return errors.Join(err, <-list)
-	})
-}
-
-// doubtful runs sync, a sync of the list, and notes if it fails.
-func (l *UIDListLock) doubtful(sync func() error) error {
-	err := sync()
 	if err != nil {
 		l.locks.doubt(l.key, true)
 	}
