@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"letterbox/appliance/control"
+	"letterbox/appliance/transfer"
 	"letterbox/store"
 	"letterbox/store/maildir"
 )
@@ -20,8 +21,8 @@ const (
 	maxImportedBatch = 512  // messages, each an open file until they are in
 )
 
-// ImportFolder tells what an import into a folder of person's has to know: which messages that came by an import it holds. A folder
-// that is not there is not made.
+// ImportFolder tells what an import into a folder of person's has to know: which messages it holds. A folder that is not there is not
+// made.
 func (a *Appliance) ImportFolder(ctx context.Context, person, folder string, after uint32) (control.ImportFolder, error) {
 	known := control.ImportFolder{Name: maildir.Normalize(folder), MaxMessage: a.maxMessage()}
 	m, err := a.openFolder(person, folder)
@@ -43,18 +44,26 @@ func (a *Appliance) ImportFolder(ctx context.Context, person, folder string, aft
 		if err := ctx.Err(); err != nil {
 			return known, err
 		}
-		id, err := m.EmailID(uid)
+		id, err := importIDOf(m, uid)
 		if errors.Is(err, store.ErrExpunged) {
 			continue
 		}
 		if err != nil {
 			return known, importError(person, folder, err)
 		}
-		if isImportID(id) {
-			known.IDs = append(known.IDs, id)
-		}
+		known.IDs = append(known.IDs, id)
 	}
 	return known, nil
+}
+
+// importIDOf is by what an import knows a message: its EMAILID, if an import gave it, else what is made of that and the size.
+func importIDOf(m *store.Mailbox, uid store.UID) (string, error) {
+	id, err := m.EmailID(uid)
+	if err != nil || isImportID(id) {
+		return id, err
+	}
+	size, err := m.Size(uid)
+	return transfer.KeptID(id, size).String(), err
 }
 
 // Lack tells what is lacking for more messages in person's mailboxes.

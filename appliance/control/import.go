@@ -50,7 +50,7 @@ type ImportFolder struct {
 	Name       string   `json:"name"` // as it is called here, or would be
 	Exists     bool     `json:"exists"`
 	MaxMessage int64    `json:"max_message"`    // octets of the largest message that is taken
-	IDs        []string `json:"ids,omitempty"`  // identities of messages that an import brought, 32 hex digits
+	IDs        []string `json:"ids,omitempty"`  // by what an import knows the messages (transfer.ID), 32 hex digits
 	Next       uint32   `json:"next,omitempty"` // what to ask for after; 0: these were the last
 }
 

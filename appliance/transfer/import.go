@@ -14,8 +14,8 @@ import (
 
 // A Destination is where mail is brought to: the folders of one person.
 type Destination interface {
-	// Look tells about a folder, which need not exist, and calls known for the identity of every message in it that an import
-	// brought.
+	// Look tells about a folder, which need not exist, and calls known for every message in it: with the ID of one that an import
+	// brought, with the KeptID of any other.
 	Look(ctx context.Context, folder string, known func(ID)) (Place, error)
 	// Append makes the folder where it is missing, and puts the messages that fill hands to add into it: all or, after an error,
 	// none. They are durable when it returns nil. add reads octets to their end, and only then m.ID; where they fail, that
@@ -170,7 +170,7 @@ func (f *folderRun) message(ctx context.Context, m Message) error {
 	case m.Size > f.place.MaxMessage:
 		f.leave(f.from.Name, m.Name, f.tooLarge(m.Size))
 	default:
-		id, known := f.known.next(m.ID)
+		id, known := f.known.next(&m)
 		if !known {
 			m.ID, m.Flags = id, cleanFlags(m.Flags)
 			return f.add(ctx, m)

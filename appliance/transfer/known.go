@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// known are the messages that a folder has from imports. Each stands for one message of the source, and for one alone: what comes there
+// known are the messages that a folder has: from imports, by their ID, and others by their KeptID. Each stands for one message of the source, and for one alone: what comes there
 // twice has to be here twice.
 type known struct {
 	ids     []ID     // sorted, and so by their octets
 	used    []bool   // it has been found at the source
 	byPlace []uint32 // the indexes of ids, by their second halves
-	left    int64    // how many are not used
+	left    int64    // how many of those from imports are not used
 
 	added  map[ID]bool   // IDs given to messages in this run, of those whose octets were read before
 	copies map[ID]uint32 // by the ID of the first of messages that are the same: how many there are at least
@@ -22,16 +22,23 @@ func (k *known) add(id ID) { k.ids = append(k.ids, id) }
 
 func (k *known) ready() {
 	slices.SortFunc(k.ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
-	k.used, k.left = make([]bool, len(k.ids)), int64(len(k.ids))
+	k.used, k.left = make([]bool, len(k.ids)), 0
 	k.byPlace = make([]uint32, len(k.ids))
 	for i := range k.byPlace {
 		k.byPlace[i] = uint32(i)
+		if !k.ids[i].unread() {
+			k.left++
+		}
 	}
 	slices.SortFunc(k.byPlace, func(a, b uint32) int { return bytes.Compare(k.ids[a][idHalf:], k.ids[b][idHalf:]) })
 }
 
 // next tells whether the folder has a message that the source shows. If not, id is what the message is to be known by.
-func (k *known) next(message ID) (id ID, has bool) {
+func (k *known) next(m *Message) (id ID, has bool) {
+	if m.Kept != (ID{}) && k.hasPlace(m.Kept) {
+		return m.ID, true
+	}
+	message := m.ID
 	if message.unread() {
 		return message, k.hasPlace(message)
 	}
@@ -80,6 +87,8 @@ func (k *known) use(i int) bool {
 		return false
 	}
 	k.used[i] = true
-	k.left--
+	if !k.ids[i].unread() {
+		k.left--
+	}
 	return true
 }

@@ -65,3 +65,28 @@ func TestKnownByPlaceAndOctets(t *testing.T) {
 		seen[m.ID] = true
 	}
 }
+
+// TestKnownByEmailID: each message here stands for one at the source.
+func TestKnownByEmailID(t *testing.T) {
+	t.Parallel()
+	k := known{}
+	for _, id := range []ID{KeptID("one", 5), KeptID("one", 5), KeptID("two", 7), idOf("text")} {
+		k.add(id)
+	}
+	k.ready()
+	if k.left != 1 {
+		t.Errorf("%d messages came by an import, not 1", k.left)
+	}
+	for i, c := range []struct {
+		kept ID
+		text string
+		has  bool
+	}{
+		{KeptID("one", 5), "a", true}, {KeptID("one", 6), "a", false}, {KeptID("one", 5), "a", true}, {KeptID("one", 5), "a", false},
+		{KeptID("three", 7), "text", true}, {KeptID("two", 7), "text", true}, {ID{}, "text", false},
+	} {
+		if _, has := k.next(&Message{ID: idOf(c.text), Kept: c.kept}); has != c.has {
+			t.Errorf("the message %d is here: %v", i, has)
+		}
+	}
+}

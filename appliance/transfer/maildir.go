@@ -1,9 +1,11 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"os"
@@ -181,6 +183,7 @@ func (s *Maildir) Messages(ctx context.Context, folder Folder, found func(Messag
 	if err != nil {
 		return &Unreadable{err}
 	}
+	marks := newMaildirMarks(f)
 	var stop error // found's
 	err = f.InOrder(func(e maildir.Entry) error {
 		m, err := s.message(ctx, f, e)
@@ -195,6 +198,8 @@ func (s *Maildir) Messages(ctx context.Context, folder Folder, found func(Messag
 			m.Fault = fmt.Errorf("reading it: %w", err)
 		} else if m.Flags, err = flags.of(f, e.Name); err != nil {
 			return err
+		} else {
+			m.Kept = keptID(marks.of(e.Name.Base), m.Size)
 		}
 		stop = found(m)
 		return stop
@@ -297,4 +302,43 @@ func (k *maildirFlags) of(f *maildir.FolderReader, n maildir.Name) (flags []stri
 		}
 	}
 	return append(flags, k.extra[n.Base]...), nil
+}
+
+// maildirMarks knows the EMAILIDs of a folder's messages, as a letterbox has them: a message is called by its base name, unless
+// dovecot-uidlist names another GUID for it. It holds 16 octets for each such message.
+type maildirMarks struct {
+	seed  maphash.Seed
+	named []markedBase // in order
+}
+
+type markedBase struct {
+	base uint64 // hash
+	mark emailMark
+}
+
+// newMaildirMarks reads the list, as far as it can be read.
+func newMaildirMarks(f *maildir.FolderReader) *maildirMarks {
+	k := &maildirMarks{seed: maphash.MakeSeed()}
+	list, err := f.ReadUIDList()
+	if err != nil {
+		return k
+	}
+	defer list.Close()
+	for rec, err := range list.All() {
+		if err == nil && rec.GUID != "" {
+			k.named = append(k.named, markedBase{maphash.String(k.seed, rec.Base), markOf(maildir.EmailID(rec.GUID))})
+		}
+	}
+	slices.SortFunc(k.named, markedBase.compare)
+	return k
+}
+
+func (m markedBase) compare(other markedBase) int { return cmp.Compare(m.base, other.base) }
+
+// of is the mark of the message with this base name.
+func (k *maildirMarks) of(base string) emailMark {
+	if i, ok := slices.BinarySearchFunc(k.named, markedBase{base: maphash.String(k.seed, base)}, markedBase.compare); ok {
+		return k.named[i].mark
+	}
+	return markOf(maildir.EmailID(base))
 }

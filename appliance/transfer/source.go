@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strconv"
 	"time"
 
 	"letterbox/store/message"
@@ -48,6 +49,7 @@ const Unknown = -1
 type Message struct {
 	Name  string // what a person finds it by: a file's name, a number
 	ID    ID
+	Kept  ID        // that of a message here of which it is a copy (KeptID), if there is one; zero: it cannot tell
 	Flags []string  // IMAP names: system flags and keywords
 	Date  time.Time // INTERNALDATE; zero: not known
 	Size  int64     // in wire form, octets
@@ -87,6 +89,23 @@ func placeID(parts ...string) ID {
 	var id ID
 	copy(id[idHalf:], h.Sum(nil))
 	return id
+}
+
+// keptID is the ID of a message that bears an EMAILID (its mark) and has so many octets in wire form, for who has both already.
+func keptID(mark emailMark, size int64) ID {
+	return placeID("kept", strconv.FormatUint(uint64(mark), 16), strconv.FormatInt(size, 10))
+}
+
+// KeptID is by what a Destination tells a message that no import has brought, of its EMAILID and its size in wire form. A Maildir that
+// bears the same message with the same EMAILID, since it is a copy of the folder, shows that it is here already.
+func KeptID(emailID string, size int64) ID { return keptID(markOf(emailID), size) }
+
+// An emailMark stands for an EMAILID.
+type emailMark uint64
+
+func markOf(emailID string) emailMark {
+	sum := sha256.Sum256([]byte(emailID))
+	return emailMark(binary.BigEndian.Uint64(sum[:]))
 }
 
 // unread reports whether the octets of the message still have to be read for its ID to be whole.

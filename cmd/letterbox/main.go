@@ -85,7 +85,7 @@ func commands() []command {
 		{"device list", "--data DIR PERSON", "list a person's device passwords", deviceList},
 		{"device revoke", "--data DIR PERSON DEVICE", "make a device password void", deviceRevoke},
 		{"import mbox", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in mbox files, as Thunderbird, Apple Mail and Google Takeout have them", importMbox},
-		{"import maildir", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in Maildirs; mail that was delivered here, exported and brought in again is there twice", importMaildir},
+		{"import maildir", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in Maildirs, of what a copy or an export of this mailbox holds only what is missing here", importMaildir},
 		{"import eml", "--data DIR [--folder NAME] [--dry-run] PERSON PATH...", "bring in files that are a message each, .eml", importEML},
 		{"undelete", "--data DIR [--folder NAME] [--since DATE] [--until DATE] [--all] [--list] PERSON [ID...]", "bring back, or show, what a person has deleted in the last 30 days", undelete},
 		{"purge", "--data DIR [--folder NAME] [--since DATE] [--until DATE] [--all] PERSON [ID...]", "remove for good what a person has deleted", purge},

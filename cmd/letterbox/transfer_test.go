@@ -335,6 +335,9 @@ func TestRoundTrip(t *testing.T) {
 		wantSame(rt, "mbox", letters(holdings(t, at("here"))), asMbox(letters(there)))
 
 		mustRun(t, "export", "maildir", "--data", at("there"), "ann", at("maildir"))
+		if said := mustRun(t, "import", "maildir", "--data", at("there"), "ann", at("maildir")); !maps.EqualFunc(holdings(t, at("there")), there, slices.Equal) {
+			rt.Errorf("imported where it came from:\n%s", said)
+		}
 		box(t, at("here2"), template, nil)
 		mustRun(t, "import", "maildir", "--data", at("here2"), "ann", at("maildir"))
 		here := holdings(t, at("here2"))
@@ -358,4 +361,83 @@ func TestRoundTrip(t *testing.T) {
 			rt.Errorf("the finished tree is marked as unfinished: %v", err)
 		}
 	})
+}
+
+// TestImportOwnMail: of a copy of the mailbox, exported or just copied, comes what is missing in its folder, and nothing twice.
+func TestImportOwnMail(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(memDir(t), "box")
+	text := func(n int) letter {
+		return letter{fmt.Sprintf("Subject: %d\r\n\r\n%s\r\n", n, strings.Repeat("x", n)), "", 1e9}
+	}
+	box(t, dir, household(t), map[string][]letter{"INBOX": {text(1), text(2), text(2), text(3)}, "Archive": {text(4)}})
+	withAccount(t, dir, func(a *store.Account) { // some whose names do not tell who they are
+		in, err := a.Open("INBOX")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		archive, err := a.Open("Archive")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer archive.Close()
+		if _, err := in.Copy(in.UIDs(nil)[:2], archive); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := archive.Copy(archive.UIDs(nil)[:1], archive); err != nil {
+			t.Fatal(err)
+		}
+	})
+	// From here on some have come by an import.
+	eml := filepath.Join(t.TempDir(), "5.eml")
+	if err := os.WriteFile(eml, []byte(text(5).text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, "import", "eml", "--data", dir, "ann", eml)
+	exported, copied := filepath.Join(t.TempDir(), "exported"), filepath.Join(t.TempDir(), "copied")
+	mustRun(t, "export", "maildir", "--data", dir, "ann", exported)
+	if err := os.CopyFS(copied, os.DirFS(filepath.Join(dir, "mail", "ann", "Maildir"))); err != nil { // without dates
+		t.Fatal(err)
+	}
+	before := holdings(t, dir)
+	for _, tree := range []string{exported, copied, exported} {
+		said := mustRun(t, "import", "maildir", "--data", dir, "ann", tree)
+		if got := holdings(t, dir); !maps.EqualFunc(got, before, slices.Equal) || !strings.Contains(said, "\n0 messages came") {
+			t.Errorf("imported where it came from:\n%s", said)
+		}
+	}
+	withAccount(t, dir, func(a *store.Account) {
+		in, err := a.Open("INBOX")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		uids := in.UIDs(nil)
+		if err := in.Expunge([]store.UID{uids[0], uids[2], uids[4]}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	said := mustRun(t, "import", "maildir", "--data", dir, "ann", copied)
+	got := holdings(t, dir)
+	var lengths []int
+	for _, l := range got["INBOX"] {
+		lengths = append(lengths, len(l.text))
+	}
+	slices.Sort(lengths)
+	want := []int{len(text(1).text), len(text(2).text), len(text(2).text), len(text(3).text), len(text(5).text)}
+	if !slices.Equal(lengths, want) || !slices.Equal(got["Archive"], before["Archive"]) || !strings.Contains(said, "\n3 messages came") {
+		t.Errorf("INBOX holds letters of %v octets, not %v\n%s", lengths, want, said)
+	}
+	// A message of the same name with other octets is another one.
+	names, err := filepath.Glob(filepath.Join(copied, ".Archive", "cur", "*"))
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	if err := os.WriteFile(names[0], []byte(text(6).text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := mustRun(t, "import", "maildir", "--data", dir, "ann", copied); !strings.Contains(said, "\n1 message came") {
+		t.Error(said)
+	}
 }
