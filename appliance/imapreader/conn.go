@@ -264,10 +264,14 @@ func quotable(s string) bool {
 	return len(s) < 900 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
-// ErrNoPassword says that a server does not take passwords.
-var ErrNoPassword = errors.New("the server takes no passwords, only sign-in by way of a web page")
+// Why a server does not even want to hear a password.
+var (
+	ErrNoPassword  = errors.New("the server takes no passwords, only sign-in by way of a web page")
+	ErrUnencrypted = errors.New("the server takes passwords over an encrypted connection only")
+)
 
-// SignIn signs in. *Refused: not with this name and password.
+// SignIn signs in. *Refused: not with this name and password. It sends no password where the server does not want one: ErrNoPassword,
+// ErrUnencrypted.
 func (c *Conn) SignIn(user, password string) error {
 	if c.pre {
 		return nil
@@ -279,6 +283,8 @@ func (c *Conn) SignIn(user, password string) error {
 	switch {
 	case plain:
 		err = c.authenticate(user, password)
+	case c.caps["LOGINDISABLED"] && !c.encrypted: // RFC 9051, 6.2.3
+		return ErrUnencrypted
 	case c.caps["LOGINDISABLED"]:
 		return ErrNoPassword
 	default:

@@ -51,6 +51,8 @@ type Conn struct {
 	bye  string // what the server said when it hung up
 	pre  bool   // signed in from the start
 	stop func() bool
+
+	encrypted bool
 }
 
 // Dial connects and secures the connection. Its errors are sentences for people.
@@ -104,13 +106,19 @@ func (c *Conn) startTLS(ctx context.Context, server Server) error {
 		return fmt.Errorf("%s does not encrypt on port %d: %w", server.Host, server.Port, err)
 	}
 	if c.s.r.Buffered() > 0 { // said before, by whomever
-		return fmt.Errorf("%s goes on in the clear after STARTTLS: somebody may be in between", server.Host)
+		return inTheClear(server)
 	}
 	if err := c.secure(ctx, server); err != nil {
 		return err
 	}
-	clear(c.caps)
+	clear(c.caps) // RFC 9051, 6.2.1: what was said in the clear may be somebody else's
+	c.bye = ""
 	return nil
+}
+
+// inTheClear says that something came in the clear behind the answer to STARTTLS, where nothing may be but TLS.
+func inTheClear(server Server) error {
+	return fmt.Errorf("%s goes on in the clear after STARTTLS: somebody may be in between", server.Host)
 }
 
 func (c *Conn) secure(ctx context.Context, server Server) error {
@@ -131,6 +139,7 @@ func (c *Conn) secure(ctx context.Context, server Server) error {
 		return tlsError(server, err)
 	}
 	c.use(conn)
+	c.encrypted = true
 	return nil
 }
 
@@ -188,7 +197,10 @@ func tlsError(server Server, err error) error {
 		date   x509.CertificateInvalidError
 		reason = "nobody who is trusted here vouches for it"
 	)
-	if errors.As(err, &noTLS) {
+	switch {
+	case errors.As(err, &noTLS) && server.Security == STARTTLS:
+		return inTheClear(server)
+	case errors.As(err, &noTLS):
 		return fmt.Errorf("%s does not speak TLS on port %d; with STARTTLS it may (port 143)", server.Host, server.Port)
 	}
 	if !errors.As(err, &bad) || len(bad.UnverifiedCertificates) == 0 {

@@ -80,7 +80,7 @@ func (s *IMAP) connect(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if imapreader.IsRefused(err) || errors.Is(err, imapreader.ErrNoPassword) {
+	if imapreader.IsRefused(err) || errors.Is(err, imapreader.ErrNoPassword) || errors.Is(err, imapreader.ErrUnencrypted) {
 		return signInError(s.account.Server.Host, s.account.User, err)
 	}
 	return err

@@ -342,7 +342,7 @@ func TestIMAPNoMore(t *testing.T) {
 	}
 	for name, test := range map[string]struct{ greeting, answer, want string }{
 		"wrong password":    {"* OK", "NO [AUTHENTICATIONFAILED] no", `127.0.0.1 does not let ann in: the server says "no"`},
-		"no passwords":      {"* OK [CAPABILITY IMAP4rev1 LOGINDISABLED]", "BAD", "takes no passwords"},
+		"no encryption":     {"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED]", "BAD", "127.0.0.1: the server takes passwords over an encrypted connection only: leave out --unencrypted"},
 		"it is no server":   {"220 mail ESMTP", "", "does not answer like an IMAP server"},
 		"it is busy":        {"* BYE too many connections", "", "too many connections"},
 		"it says no at all": {"", "", "does not answer like an IMAP server"},

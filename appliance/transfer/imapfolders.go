@@ -178,7 +178,10 @@ func signInError(host, user string, err error) error {
 			}
 		}
 	}
-	if errors.Is(err, imapreader.ErrNoPassword) {
+	switch {
+	case errors.Is(err, imapreader.ErrUnencrypted):
+		return fmt.Errorf("%s: %w: leave out --unencrypted", host, err)
+	case errors.Is(err, imapreader.ErrNoPassword):
 		return fmt.Errorf("%s: %w%s", host, err, hint)
 	}
 	return fmt.Errorf("%s does not let %s in: %w%s", host, user, err, hint)

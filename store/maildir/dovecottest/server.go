@@ -19,7 +19,7 @@ import (
 const Password = "secret"
 
 // Server is Dovecot as Debian ships it, with its master process, serving IMAP
-// and LMTP on loopback without TLS.
+// and LMTP on loopback, without TLS unless it is configured.
 type Server struct {
 	IMAP, LMTP string // addresses, as net.Dial takes them
 
@@ -72,9 +72,9 @@ service lmtp {
 `
 
 // Serve starts a server for the people whose mail lies in dir/PERSON/Maildir,
-// which must be in a t.TempDir; who has none yet gets an INBOX. The test's end
-// stops it.
-func Serve(t testing.TB, dir string) *Server {
+// which must be in a t.TempDir; who has none yet gets an INBOX. Further lines of
+// its configuration may be given. The test's end stops it.
+func Serve(t testing.TB, dir string, lines ...string) *Server {
 	t.Helper()
 	home := t.TempDir()
 	for _, sub := range []string{"run", "state"} {
@@ -85,7 +85,7 @@ func Serve(t testing.TB, dir string) *Server {
 	imap, lmtp := freePort(t), freePort(t)
 	user, group, uid, gid := owner(t)
 	config := filepath.Join(home, "dovecot.conf")
-	text := fmt.Sprintf(serverConfig, home, user, group, dir, uid, gid, imap, lmtp)
+	text := fmt.Sprintf(serverConfig, home, user, group, dir, uid, gid, imap, lmtp) + strings.Join(lines, "\n") + "\n"
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
