@@ -11,7 +11,7 @@ import (
 
 // maxFresh is how many messages without a UID are held at a time; where there are
 // more the folder is read again for the others.
-const maxFresh = 8 << 10
+const maxFresh = 4 << 10
 
 // A freshList holds messages that have no UID yet: the oldest, if there are many.
 // It is a heap with the newest of them on top.
