@@ -386,6 +386,9 @@ func (p *DovecotPlan) takeOver(ctx context.Context, one *dovecotNewcomer, progre
 		if messages, octets, err = one.CopyTree(ctx, adoption.Dir(), adoption.Seed, progress); err != nil {
 			return messages, octets, err
 		}
+		if err := adoption.Furnish(transfer.UsualNames); err != nil {
+			return messages, octets, err
+		}
 		if err := adoption.Finish(ctx); err != nil {
 			return messages, octets, err
 		}

@@ -198,6 +198,62 @@ func seedFolder(tree, live *maildir.Root, name string) (err error) {
 	return errors.Join(err, to.SyncCur(), to.SyncNew())
 }
 
+// Furnish makes the folders of a new account that the tree lacks. Where it has one
+// that is called by one of the usual names, in lower case and the surest first,
+// that one gets the special use, and none is made.
+func (a *Adoption) Furnish(usual func(standard string) []string) (err error) {
+	tree, err := maildir.OpenRoot(a.Dir(), a.s.maildirOptions())
+	if err != nil {
+		return diskError(err)
+	}
+	defer func() { err = diskError(errors.Join(err, tree.Close())) }()
+	names, err := tree.Folders()
+	if err != nil {
+		return err
+	}
+	given, err := givenUses(tree, names)
+	if err != nil {
+		return err
+	}
+	for n, name := range standardFolders {
+		if given[specialUses[n]] || slices.Contains(names, name) {
+			continue
+		}
+		if err := furnishOne(tree, names, name, specialUses[n], usual(name)); err != nil {
+			return fmt.Errorf("making the folder %s of %s: %w", name, a.person, err)
+		}
+	}
+	return nil
+}
+
+// givenUses are the special uses that folders of a tree were given.
+func givenUses(tree *maildir.Root, names []string) (map[string]bool, error) {
+	given := make(map[string]bool)
+	for _, name := range names {
+		ff, err := tree.FolderFile(name)
+		if err != nil {
+			return nil, err
+		}
+		given[ff.SpecialUse] = true
+	}
+	return given, nil
+}
+
+// furnishOne gives the use to the first folder that has one of the usual names, or
+// else makes one.
+func furnishOne(tree *maildir.Root, names []string, name, use string, usual []string) error {
+	for _, like := range usual {
+		i := slices.IndexFunc(names, func(have string) bool { return strings.ToLower(maildir.Normalize(have)) == like })
+		if i >= 0 {
+			return giveUse(tree, names[i], use)
+		}
+	}
+	if _, err := tree.Create(name); err != nil {
+		return err
+	}
+	return tree.Subscribe(context.Background(), name, true)
+}
+
 // Finish moves the tree, which is whole and durable, into place. What was there
 // before lies under mail/.removed then, unless it was adopted as well.
 func (a *Adoption) Finish(ctx context.Context) error {
@@ -374,6 +430,9 @@ func appendFolder(b []byte, tree *maildir.Reader, name string) ([]byte, error) {
 		sum += hashOf(e.File)
 		return nil
 	})
+	if messages == 0 && head.UIDNext <= 1 { // who looks into a folder that nothing was ever in gives it numbers
+		head = maildir.UIDHeader{}
+	}
 	return fmt.Appendf(b, "folder %q %d %d %d %x\n", name, head.UIDValidity, head.UIDNext, messages, sum), err
 }
 

@@ -101,6 +101,99 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// TestAdoptFurnishes: who comes from elsewhere has what everybody has, and nothing twice.
+func TestAdoptFurnishes(t *testing.T) {
+	t.Parallel()
+	usual := func(standard string) []string {
+		return map[string][]string{"Sent": {"sent", "gesendete objekte"}, "Trash": {"trash", "papierkorb"}, "Drafts": {"drafts"}, "Archive": {"archive"}}[standard]
+	}
+	dir := t.TempDir()
+	s := open(t, dir)
+	furnished := func() string {
+		t.Helper()
+		a, err := s.Adopt("ben")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fill(t, a, 1)
+		for name, file := range map[string]string{"Papierkorb": "", "Gesendete Objekte": "", "drafts": "letterbox-folder 1\nnews of-later\n", "Junk": "", "Work/Archive": "", "Old": "letterbox-folder 1\nspecial-use \\Archive\n"} {
+			at := filepath.Join(a.Dir(), "."+strings.ReplaceAll(name, "/", "."))
+			if err := os.MkdirAll(filepath.Join(at, "cur"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if file == "" {
+				continue
+			}
+			if err := os.WriteFile(filepath.Join(at, "letterbox-folder"), []byte(file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 { // the second time after a crash
+			if err := a.Furnish(usual); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.Finish(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		account, err := s.Account("ben")
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := account.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		for _, info := range list {
+			if !info.Selectable {
+				continue
+			}
+			told = append(told, strings.TrimSpace(info.Name+" "+info.SpecialUse))
+			if _, err := account.Status(info.Name); err != nil { // somebody looks
+				t.Fatal(err)
+			}
+		}
+		return strings.Join(told, ", ")
+	}
+	const want = `INBOX, Gesendete Objekte \Sent, Junk \Junk, Lists/go.dev, Old \Archive, Papierkorb \Trash, Work/Archive, drafts \Drafts`
+	for range 2 {
+		if got := furnished(); got != want {
+			t.Errorf("there are %s, want %s", got, want)
+		}
+	}
+	if kept, err := os.ReadFile(filepath.Join(dir, "mail/ben/Maildir/.drafts/letterbox-folder")); err != nil || !strings.Contains(string(kept), "news of-later\n") {
+		t.Errorf("what stood in drafts is lost: %q, %v", kept, err)
+	}
+
+	// Who had none of them has all, subscribed, and with numbers of their own.
+	a, err := s.Adopt("cleo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, a, 1)
+	if err := errors.Join(a.Furnish(usual), a.Finish(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	account, err := s.Account("cleo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := account.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, info := range list {
+		if info.SpecialUse == `\`+info.Name && info.Subscribed {
+			n++
+		}
+	}
+	if n != len(standardFolders) {
+		t.Errorf("the new folders are %+v", list)
+	}
+}
+
 func deliverOne(t *testing.T, s *Store, person string) {
 	t.Helper()
 	if err := s.Deliver(t.Context(), incoming(t, s, text(9)), []Target{{Person: person}}); err != nil {

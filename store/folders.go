@@ -149,7 +149,7 @@ func (a *Account) Create(name, specialUse string) error {
 		return folderError(err, name)
 	}
 	if specialUse != "" {
-		if err := a.giveUse(canonical, specialUse); err != nil {
+		if err := giveUse(a.root, canonical, specialUse); err != nil {
 			return errors.Join(diskError(err), folderError(a.root.Remove(canonical), name))
 		}
 	}
@@ -173,12 +173,18 @@ func (a *Account) freeUse(use string, names []string) (string, error) {
 	return specialUses[i], nil
 }
 
-func (a *Account) giveUse(name, use string) error {
-	f, err := a.root.Folder(name)
+// giveUse gives a folder that has none a special use.
+func giveUse(tree *maildir.Root, name, use string) error {
+	f, err := tree.Folder(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.SetFolderFile(maildir.FolderFile{SpecialUse: use}), f.Close())
+	ff, err := f.FolderFile()
+	if err == nil && ff.SpecialUse == "" {
+		ff.SpecialUse = use
+		err = f.SetFolderFile(ff)
+	}
+	return errors.Join(err, f.Close())
 }
 
 // Delete removes a mailbox; its messages are kept for a time, as expunged ones

@@ -22,6 +22,16 @@ var specialFolders = []struct {
 	{"Archive", []string{"archive", "archives", "archiv"}},
 }
 
+// UsualNames is what one of the folders that everybody has here, Sent say, is called elsewhere: in lower case, the surest first.
+func UsualNames(folder string) []string {
+	for _, f := range specialFolders {
+		if f.name == folder {
+			return f.names
+		}
+	}
+	return nil
+}
+
 // virtualFolders are those that only show what lies elsewhere.
 var virtualFolders = []struct{ attribute, why string }{
 	{`\All`, "it shows the mail of all folders once more; what was archived without a folder may lie only there, and --folder with this name brings it"},
