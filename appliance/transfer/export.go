@@ -238,33 +238,41 @@ func openTarget(dir, kind, person, folder string, again bool) (_ *target, err er
 	return t, nil
 }
 
-// take refuses what is not ours to write into.
+// take refuses what is not ours to write into, and begins what was not begun.
 func (t *target) take(again bool) error {
+	begun, err := t.begun(again)
+	if err != nil || begun {
+		return err
+	}
+	return t.save(exportOpen)
+}
+
+// begun reads how far an export has come; false: it has to begin. The error says what is not ours to write into.
+func (t *target) begun(again bool) (bool, error) {
 	begun, err := readExportFile(t.root)
 	if errors.Is(err, fs.ErrNotExist) {
 		names, err := firstNames(t.root, ".", "", 1)
 		if err != nil {
-			return err
+			return false, err
 		}
-		t.isNew = len(names) == 0
-		if !t.isNew && !again {
-			return fmt.Errorf("%s is not empty, and no export was begun there: choose a folder that is new or empty", t.dir)
+		if t.isNew = len(names) == 0; !t.isNew && !again {
+			return false, fmt.Errorf("%s is not empty, and no export was begun there: choose a folder that is new or empty", t.dir)
 		}
-		return t.save(exportOpen)
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	switch {
 	case begun.kind != t.kind || begun.person != t.person:
-		return fmt.Errorf("%s holds an export of another kind: %s of %s", t.dir, begun.kind, begun.person)
+		return false, fmt.Errorf("%s holds an export of another kind: %s of %s", t.dir, begun.kind, begun.person)
 	case begun.folder != t.folder:
-		return fmt.Errorf("%s holds an export of %s, and not of %s: choose another folder for that", t.dir, exportOf(begun.folder), exportOf(t.folder))
+		return false, fmt.Errorf("%s holds an export of %s, and not of %s: choose another folder for that", t.dir, exportOf(begun.folder), exportOf(t.folder))
 	case begun.state != exportOpen:
-		return fmt.Errorf("%s holds an export that is finished already", t.dir)
+		return false, fmt.Errorf("%s holds an export that is finished already", t.dir)
 	}
 	t.folders = begun.folders
-	return nil
+	return true, nil
 }
 
 // exportOf says what an export takes.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"slices"
 
 	"letterbox/store/atomicfile"
 	"letterbox/store/maildir"
@@ -72,14 +73,8 @@ func (t *target) remove() error {
 
 // finishTree writes what concerns the whole tree.
 func (r *exportRun) finishTree(ctx context.Context, tree *maildir.Root) error {
-	names, err := r.Mail.Subscriptions()
-	if err != nil {
+	if err := errors.Join(r.removeGoneFolders(tree), r.subscribe(ctx, tree)); err != nil {
 		return err
-	}
-	for _, name := range names {
-		if err := tree.Subscribe(ctx, name, true); err != nil && !errors.Is(err, maildir.ErrBadName) {
-			return err
-		}
 	}
 	last, err := r.Mail.LastUIDValidity()
 	if err != nil || last == 0 {
@@ -89,6 +84,52 @@ func (r *exportRun) finishTree(ctx context.Context, tree *maildir.Root) error {
 		return err
 	}
 	return tree.ContinueUIDValidity(last)
+}
+
+// removeGoneFolders removes folders that an earlier run copied and that went away since, or have another name. Where something could
+// not be read, nobody knows which those are.
+func (r *exportRun) removeGoneFolders(tree *maildir.Root) error {
+	if r.report.LeftOut > 0 {
+		return nil
+	}
+	names, err := tree.Folders()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == maildir.Inbox || slices.ContainsFunc(r.report.Folders, func(f ExportedFolder) bool { return f.To == name }) {
+			continue
+		}
+		if err := tree.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subscribe makes the subscriptions those that there are.
+func (r *exportRun) subscribe(ctx context.Context, tree *maildir.Root) error {
+	want, err := r.Mail.Subscriptions()
+	if err != nil {
+		return err
+	}
+	have, err := tree.Subscriptions()
+	if err != nil {
+		return err
+	}
+	for _, name := range have {
+		if !slices.ContainsFunc(want, func(w string) bool { return maildir.Normalize(w) == maildir.Normalize(name) }) {
+			if err := tree.Subscribe(ctx, name, false); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range want {
+		if err := tree.Subscribe(ctx, name, true); err != nil && !errors.Is(err, maildir.ErrBadName) {
+			return err
+		}
+	}
+	return nil
 }
 
 // maildir exports a folder.

@@ -129,6 +129,8 @@ type listError struct{ err error }
 
 func (l *listError) Error() string { return l.err.Error() }
 
+func (l *listError) Unwrap() error { return l.err }
+
 // namesAtOnce is how many names inNameOrder holds in memory; twice as many for a moment.
 const namesAtOnce = 16 << 10
 

@@ -94,6 +94,7 @@ func commands() []command {
 		{"import dovecot", "--data DIR [--passwd FILE] [--domain NAME] [--user NAME] [--skip NAME]... [--rename OLD=NEW]... [--dry-run] DIR", "take over people, passwords and mail of a Dovecot server, so that mail programs download nothing again", importDovecot},
 		{"export mbox", "--data DIR [--folder NAME] PERSON DIR", "write a person's mail into a folder, an mbox file for each folder of it", exportMbox},
 		{"export maildir", "--data DIR [--folder NAME] PERSON DIR", "write a person's mail into a folder as a Maildir", exportMaildir},
+		{"export dovecot", "--data DIR [--dry-run] DIR", "write everybody's mail and passwords into a folder from which a Dovecot server goes on", exportDovecot},
 		{"demo", "[--port-offset N]", "try it: a fresh household in a temporary folder on loopback ports", demo},
 		{"version", "", "show the version", showVersion},
 	}
