@@ -23,9 +23,10 @@ const Password = "secret"
 type Server struct {
 	IMAP, LMTP string // addresses, as net.Dial takes them
 
-	dir string
-	cmd *exec.Cmd
-	log log
+	dir  string
+	cmd  *exec.Cmd
+	log  *log
+	once sync.Once // stops it
 }
 
 // serverConfig is what a private instance needs that runs without root's
@@ -93,8 +94,15 @@ func Serve(t testing.TB, dir string, lines ...string) *Server {
 	if err := d.giveAway(); err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{IMAP: loopback(imap), LMTP: loopback(lmtp), dir: dir, log: log{started: make(chan struct{}), ended: make(chan struct{})}}
+	s := &Server{IMAP: loopback(imap), LMTP: loopback(lmtp), dir: dir, log: newLog(keptLines)}
 	s.cmd = d.command("/usr/sbin/dovecot", "-F")
+	s.start(t)
+	return s
+}
+
+// start starts the server, and returns once it listens.
+func (s *Server) start(t testing.TB) {
+	t.Helper()
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -103,9 +111,8 @@ func Serve(t testing.TB, dir string, lines ...string) *Server {
 		t.Fatal(err)
 	}
 	go s.log.read(stderr)
-	t.Cleanup(func() { s.stop(t) })
+	t.Cleanup(func() { s.Stop(t) })
 	s.await(t)
-	return s
 }
 
 // Dir is where the people's mail lies.
@@ -151,14 +158,19 @@ func (s *Server) await(t testing.TB) {
 	}
 }
 
-func (s *Server) stop(t testing.TB) {
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Error(err)
-	}
-	<-s.log.ended
-	if err := s.cmd.Wait(); err != nil {
-		t.Errorf("dovecot: %v\n%s", err, s.log.String())
-	}
+// Stop ends the server, if it runs, and returns what it has logged.
+func (s *Server) Stop(t testing.TB) (log string) {
+	t.Helper()
+	s.once.Do(func() {
+		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		<-s.log.ended
+		if err := s.cmd.Wait(); err != nil {
+			t.Errorf("dovecot: %v\n%s", err, s.log.String())
+		}
+	})
+	return s.log.String()
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", fmt.Sprint(port)) }
@@ -173,22 +185,28 @@ func freePort(t testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// log keeps the last of what Dovecot logs, which is a line a message.
+// log keeps what Dovecot logs.
 type log struct {
 	started, ended chan struct{} // closed then
+	most           int           // lines that are kept, the last; 0: all
 
 	mu    sync.Mutex // guards what follows
 	lines []string
 }
 
+// keptLines is how much of the log is kept where every message is a line.
 const keptLines = 100
+
+func newLog(most int) *log {
+	return &log{most: most, started: make(chan struct{}), ended: make(chan struct{})}
+}
 
 func (l *log) read(from io.Reader) {
 	defer close(l.ended)
 	started := false
 	for in := bufio.NewScanner(from); in.Scan(); {
 		l.mu.Lock()
-		if l.lines = append(l.lines, in.Text()); len(l.lines) > keptLines {
+		if l.lines = append(l.lines, in.Text()); l.most > 0 && len(l.lines) > l.most {
 			l.lines = l.lines[1:]
 		}
 		l.mu.Unlock()

@@ -1,0 +1,685 @@
+//go:build interop
+
+package appliance_test
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-sasl"
+
+	"letterbox/appliance"
+	"letterbox/appliance/accounts"
+	"letterbox/appliance/config"
+	"letterbox/appliance/transfer"
+	"letterbox/store/maildir/dovecottest"
+)
+
+// mbsync is a mail program that keeps a copy of a mailbox in files, and what it knows of it in state files.
+type mbsync struct {
+	local string
+	state string // of its configuration: what does not change when the server does
+}
+
+func newMbsync(t *testing.T) *mbsync {
+	t.Helper()
+	local := t.TempDir()
+	return &mbsync{local, fmt.Sprintf(`
+MaildirStore near
+Path %s/
+Inbox %[1]s/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+`, local)}
+}
+
+// plainStore is how mbsync reaches a server that listens without TLS.
+func plainStore(addr, login string) string {
+	_, port, _ := strings.Cut(addr, ":")
+	return fmt.Sprintf("Host 127.0.0.1\nPort %s\nUser %s\nPass \"%s\"\nSSLType None\nAuthMechs LOGIN\n", port, login, password)
+}
+
+// synced is what a run of mbsync did: by what it said to the server, and by the copies that it has afterwards.
+type synced struct {
+	fetched              int      // commands for the text of a message
+	sent                 []string // commands that change something
+	added, changed, gone int      // copies: new ones, those with other flags, those that are gone
+}
+
+var mbsyncSends = regexp.MustCompile(`(?m)^(?:\(\d+ in progress\) )?>>> \d+ (.*?)\r?$`)
+
+// sync brings both sides together.
+func (m *mbsync) sync(t *testing.T, store string) (did synced) {
+	t.Helper()
+	was := m.copies(t)
+	rc := file(t, "mbsyncrc", "IMAPStore far\n%s\n%s", store, m.state)
+	said := program(t, "", "mbsync", "-c", rc, "-Dn", "-a")
+	commands := mbsyncSends.FindAllStringSubmatch(said, -1)
+	if len(commands) < 5 {
+		t.Fatalf("mbsync does not tell what it says to the server:\n%s", said)
+	}
+	for _, c := range commands {
+		did.count(t, strings.TrimPrefix(c[1], "UID "))
+	}
+	is := m.copies(t)
+	for name, flags := range is {
+		if before, had := was[name]; !had {
+			did.added++
+		} else if before != flags {
+			did.changed++
+		}
+	}
+	for name := range was {
+		if _, has := is[name]; !has {
+			did.gone++
+		}
+	}
+	return did
+}
+
+// count takes in a command of which nothing but what it may be is known to do nothing.
+func (did *synced) count(t *testing.T, command string) {
+	t.Helper()
+	switch verb, rest, _ := strings.Cut(command, " "); verb {
+	case "FETCH":
+		if strings.Contains(rest, "BODY") {
+			did.fetched++
+		}
+	case "CAPABILITY", "LOGIN", "AUTHENTICATE", "NAMESPACE", "LIST", "SELECT", "EXAMINE", "CLOSE", "NOOP", "LOGOUT":
+	default:
+		did.sent = append(did.sent, command)
+	}
+}
+
+// wantNothing checks that neither side was brought anything.
+func (did synced) wantNothing(t *testing.T, when string) {
+	t.Helper()
+	if did.fetched != 0 || len(did.sent) > 0 || did.added+did.changed+did.gone > 0 {
+		t.Errorf("%s mbsync did %+v, want nothing", when, did)
+	}
+}
+
+// copies are the messages that it has, by folder and base name, with their flags.
+func (m *mbsync) copies(t *testing.T) map[string]string {
+	t.Helper()
+	copies := make(map[string]string)
+	err := filepath.Walk(m.local, func(path string, _ os.FileInfo, err error) error {
+		if dir := filepath.Dir(path); err == nil && (filepath.Base(dir) == "cur" || filepath.Base(dir) == "new") {
+			name, info, _ := strings.Cut(filepath.Base(path), ":")
+			copies[filepath.Join(filepath.Dir(dir), name)] = info
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return copies
+}
+
+// knowingClient is a mail program with a memory: what it has downloaded, by folder, UIDVALIDITY and UID.
+type knowingClient map[string]remembered
+
+type remembered struct {
+	validity uint32
+	next     imap.UID
+	flags    map[imap.UID]string
+	texts    map[imap.UID]string
+}
+
+// sync does what such a program does, and tells all that was new to it, a line each.
+func (p knowingClient) sync(t *testing.T, c *imapclient.Client) (news []string) {
+	t.Helper()
+	list, err := c.List("", "*", nil).Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := make(map[string]bool)
+	for _, l := range list {
+		if slices.ContainsFunc(l.Attrs, func(a imap.MailboxAttr) bool {
+			return strings.EqualFold(string(a), `\Noselect`) || strings.EqualFold(string(a), `\NonExistent`)
+		}) {
+			continue
+		}
+		there[l.Mailbox] = true
+		news = append(news, p.folder(t, c, l.Mailbox)...)
+	}
+	for name := range p {
+		if !there[name] {
+			delete(p, name)
+			news = append(news, name+" is gone")
+		}
+	}
+	slices.Sort(news)
+	return news
+}
+
+func (p knowingClient) folder(t *testing.T, c *imapclient.Client, name string) (news []string) {
+	t.Helper()
+	selected, err := c.Select(name, &imap.SelectOptions{ReadOnly: true}).Wait()
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	known, ok := p[name]
+	if !ok {
+		news = append(news, name+" is new")
+	}
+	if !ok || known.validity != selected.UIDValidity {
+		if ok {
+			news = append(news, name+" was numbered anew")
+		}
+		known = remembered{validity: selected.UIDValidity, flags: make(map[imap.UID]string), texts: make(map[imap.UID]string)}
+	}
+	flags, texts := fetchAll(t, c, selected.NumMessages, false)
+	for _, uid := range slices.Sorted(maps.Keys(flags)) {
+		was, has := known.flags[uid]
+		switch {
+		case !has:
+			news = append(news, fmt.Sprintf("%s %d was downloaded", name, uid))
+			if ok && uid < known.next {
+				news = append(news, fmt.Sprintf("%s %d is new and lies below the end", name, uid))
+			}
+		case was != flags[uid]:
+			news = append(news, fmt.Sprintf("%s %d was %s and is %s", name, uid, was, flags[uid]))
+		}
+	}
+	for uid := range known.flags {
+		if _, has := flags[uid]; !has {
+			news = append(news, fmt.Sprintf("%s %d is gone", name, uid))
+		}
+	}
+	// What it has is still what the server has under that number.
+	_, texts = fetchAll(t, c, selected.NumMessages, true)
+	for uid, text := range texts {
+		if was, has := known.texts[uid]; has && was != text {
+			t.Errorf("%s %d is another message now:\n%s\nand was\n%s", name, uid, text, was)
+		}
+	}
+	known.flags, known.texts, known.next = flags, texts, selected.UIDNext
+	p[name] = known
+	return news
+}
+
+// fetchAll brings the flags of the messages of the selected folder, and their texts if those are wanted.
+func fetchAll(t *testing.T, c *imapclient.Client, n uint32, text bool) (flags, texts map[imap.UID]string) {
+	t.Helper()
+	flags, texts = make(map[imap.UID]string), make(map[imap.UID]string)
+	if n == 0 {
+		return flags, texts
+	}
+	options, whole := &imap.FetchOptions{UID: true, Flags: true, InternalDate: true}, &imap.FetchItemBodySection{Peek: true}
+	if text {
+		options.BodySection = []*imap.FetchItemBodySection{whole}
+	}
+	messages, err := c.Fetch(imap.SeqSet{{Start: 1, Stop: 0}}, options).Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range messages {
+		var names []string
+		for _, f := range m.Flags {
+			if !strings.EqualFold(string(f), `\Recent`) {
+				names = append(names, strings.ToLower(string(f)))
+			}
+		}
+		slices.Sort(names)
+		flags[m.UID] = fmt.Sprint(names)
+		texts[m.UID] = fmt.Sprintf("%d %s", m.InternalDate.Unix(), m.FindBodySection(whole))
+	}
+	return flags, texts
+}
+
+func subscribed(t *testing.T, c *imapclient.Client) (names []string) {
+	t.Helper()
+	list, err := c.List("", "*", &imap.ListOptions{SelectSubscribed: true}).Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range list {
+		if l.Mailbox != "INBOX" { // subscribed or not, it is always shown
+			names = append(names, l.Mailbox)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func plainIMAP(t *testing.T, addr, login, secret string) *imapclient.Client {
+	t.Helper()
+	c, err := imapclient.DialInsecure(addr, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.Login(login, secret).Wait(); err != nil {
+		t.Fatalf("%s signs in: %v", login, err)
+	}
+	return c
+}
+
+// imapAt signs somebody in at a household of another domain than the tests'.
+func (b *box) imapAt(t *testing.T, login, secret string) *imapclient.Client {
+	t.Helper()
+	trust := b.tls()
+	trust.ServerName = "mail.example.org"
+	c, err := imapclient.DialTLS(b.addr(t, config.IMAPS), &imapclient.Options{TLSConfig: trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if err := c.Login(login, secret).Wait(); err != nil {
+		t.Fatalf("%s signs in: %v", login, err)
+	}
+	return c
+}
+
+// oldServer is a Dovecot that ann and others have mail and passwords at: its directory and its configuration file.
+func oldServer(t *testing.T) (dir, conf string) {
+	t.Helper()
+	dir = t.TempDir()
+	tree := filepath.Join(dir, "example.org", "ann", "Maildir")
+	if err := os.MkdirAll(tree, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d := dovecottest.New(t, tree)
+	for _, folder := range []string{"Sent", "Lists/go.dev", "Täglich/R&D", "Leer", "Papierkorb"} {
+		d.Doveadm(t, "", "mailbox", "create", "-s", folder)
+	}
+	d.Doveadm(t, "", "mailbox", "create", "nicht abonniert")
+	for i, folder := range []string{"INBOX", "INBOX", "INBOX", "Sent", "Lists/go.dev", "Lists/go.dev", "Täglich/R&D", "INBOX", "Lists/go.dev"} {
+		d.Doveadm(t, strings.ReplaceAll(numbered(i), "\r\n", "\n"), "save", "-m", folder)
+	}
+	d.Doveadm(t, "", "flags", "add", `\Seen $Work $Forwarded`, "mailbox", "INBOX", "uid", "1:2")
+	d.Doveadm(t, "", "flags", "add", `\Answered Later`, "mailbox", "Lists/go.dev", "uid", "2")
+	d.Doveadm(t, "", "expunge", "mailbox", "INBOX", "uid", "3")
+	d.Doveadm(t, "", "copy", "Sent", "mailbox", "INBOX", "uid", "1")
+
+	var users strings.Builder
+	for _, person := range []struct{ name, scheme, full string }{{"ann", "SHA512-CRYPT", "Ann Müller"}, {"ben", "BLF-CRYPT", ""}, {"cleo", "ARGON2ID", ""}, {"dan", "SSHA256", "Dan"}} {
+		hash := d.Doveadm(t, "", "pw", "-s", person.scheme, "-p", passwordOf(person.name))
+		fmt.Fprintf(&users, "%s@example.org:%s:::%s:::\n", person.name, strings.TrimSpace(hash), person.full)
+	}
+	fmt.Fprintf(&users, "eve@example.org:{PLAIN}%s::::::\n", passwordOf("eve"))
+	if err := os.WriteFile(filepath.Join(dir, "users"), []byte(users.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	conf = filepath.Join(t.TempDir(), "dovecot.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, `
+protocols = imap
+mail_location = maildir:~/Maildir
+mail_plugins = listescape
+first_valid_uid = 1
+passdb {
+  driver = passwd-file
+  args = %s/users
+}
+userdb {
+  driver = passwd-file
+  args = %[1]s/users
+  default_fields = home=%[1]s/%%d/%%n
+}
+namespace inbox {
+  inbox = yes
+  separator = /
+}
+!include_try local.conf
+`, dir), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir, conf
+}
+
+// passwordOf: ann's is that of the tests, everybody else has their own.
+func passwordOf(person string) string {
+	if person == "ann" {
+		return password
+	}
+	return person + " " + password
+}
+
+// importDovecot takes over what is in old.
+func importDovecot(t *testing.T, data, old string) {
+	t.Helper()
+	a := open(t, data)
+	plan, err := a.PlanDovecotImport(t.Context(), appliance.DovecotImport{Dir: old})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := plan.CarryOut(t.Context(), transfer.ProgressInLog(t.Output())); err != nil {
+		t.Fatal(err)
+	}
+	if err := plan.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exportDovecot writes the household in data into target.
+func exportDovecot(t *testing.T, data, target string, serving bool) transfer.DovecotReport {
+	t.Helper()
+	household, err := appliance.DovecotHousehold(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := transfer.DovecotExport{Data: data, Dir: target, Household: household, Serving: func() bool { return serving }}.Run(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Finished == serving {
+		t.Errorf("with a server (%v) the export is finished (%v)", serving, report.Finished)
+	}
+	return report
+}
+
+// handOver does what README.txt says, for those whom Dovecot runs as here.
+func handOver(t *testing.T, target string) (conf string) {
+	t.Helper()
+	uid, gid := dovecottest.Owner(t)
+	chown := func(path string, uid, gid int) {
+		if err := os.Lchown(path, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Getuid() == 0 {
+		group, err := user.LookupGroup("dovecot")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dovecot, err := strconv.Atoi(group.Gid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chown(filepath.Join(target, "passwd"), 0, dovecot)
+	}
+	for path, mode := range map[string]os.FileMode{target: 0o711, filepath.Join(target, "passwd"): 0o640} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := filepath.Walk(filepath.Join(target, "mail"), func(path string, _ os.FileInfo, err error) error {
+		if err == nil {
+			chown(path, uid, gid)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(target, "dovecot.conf")
+}
+
+// mailboxIDs are those in the lists of a tree.
+func mailboxIDs(t *testing.T, tree string) map[string]string {
+	t.Helper()
+	ids := make(map[string]string)
+	lists, err := filepath.Glob(filepath.Join(tree, ".*/dovecot-uidlist"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range append(lists, filepath.Join(tree, "dovecot-uidlist")) {
+		text, err := os.ReadFile(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, _ := bytes.Cut(text, []byte("\n"))
+		for _, field := range strings.Fields(string(head)) {
+			if field[0] == 'G' {
+				rel, _ := filepath.Rel(tree, filepath.Dir(list))
+				ids[rel] = field
+			}
+		}
+	}
+	return ids
+}
+
+// wantIDs checks that the folders that were known have their ids.
+func wantIDs(t *testing.T, got, want map[string]string) {
+	t.Helper()
+	if len(want) < 6 {
+		t.Errorf("only %d folders have ids: %v", len(want), want)
+	}
+	for folder, id := range want {
+		if got[folder] != id {
+			t.Errorf("the id of %s is %s, and was %s", folder, got[folder], id)
+		}
+	}
+}
+
+// sentBy is what a Dovecot that has ended says of those who signed out, as mbsync does: how many messages it has sent to each, whole or
+// headers of.
+func sentBy(log string) (counts []string) {
+	for _, m := range regexp.MustCompile(`Logged out .*hdr_count=(\d+) .*body_count=(\d+)`).FindAllStringSubmatch(log, -1) {
+		counts = append(counts, m[1]+"+"+m[2])
+	}
+	return counts
+}
+
+// uses are the special uses that a server tells.
+func uses(t *testing.T, c *imapclient.Client) (list []string) {
+	t.Helper()
+	folders, err := c.List("", "*", &imap.ListOptions{ReturnSpecialUse: true}).Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range folders {
+		for _, a := range f.Attrs {
+			if slices.Contains([]imap.MailboxAttr{imap.MailboxAttrDrafts, imap.MailboxAttrSent, imap.MailboxAttrJunk, imap.MailboxAttrTrash, imap.MailboxAttrArchive}, a) {
+				list = append(list, f.Mailbox+" "+string(a))
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// TestInteropDovecotMove: ann's household moves from Dovecot to us and back. Everybody keeps their passwords, and the programs that know
+// her mail, mbsync with its state and an IMAP client with a memory, find everything as they know it: nothing is downloaded again.
+func TestInteropDovecotMove(t *testing.T) {
+	t.Parallel()
+	old, conf := oldServer(t)
+	mbsync, phone := newMbsync(t), make(knowingClient)
+	d := dovecottest.ServeFile(t, conf)
+	if did := mbsync.sync(t, plainStore(d.IMAP, "ann@example.org")); did.fetched != 9 || did.added != 9 {
+		t.Fatalf("mbsync did %+v, want 9 messages", did)
+	}
+	mbsync.sync(t, plainStore(d.IMAP, "ann@example.org")) // now it knows everything
+	c := plainIMAP(t, d.IMAP, "ann@example.org", password)
+	if news := phone.sync(t, c); len(phone) != 7 || len(news) != 16 {
+		t.Fatalf("the phone knows %d folders, and was told %q", len(phone), news)
+	}
+	subs := subscribed(t, c)
+	if !slices.Equal(subs, []string{"Leer", "Lists/go.dev", "Papierkorb", "Sent", "Täglich/R&D"}) {
+		t.Errorf("subscribed there are %q", subs)
+	}
+	c.Close()
+	if log := d.Stop(t); !slices.Equal(sentBy(log), []string{"0+9", "0+0"}) {
+		t.Errorf("Dovecot has sent %q to mbsync:\n%s", sentBy(log), log)
+	}
+	ids := mailboxIDs(t, filepath.Join(old, "example.org/ann/Maildir"))
+
+	// To us. What everybody has here, and ann has not, is new.
+	data := t.TempDir()
+	importDovecot(t, data, old)
+	b := run(t, data)
+	c = b.imapAt(t, "ann@example.org", password)
+	if news, want := phone.sync(t, c), []string{"Archive is new", "Drafts is new", "Junk is new"}; !slices.Equal(news, want) {
+		t.Errorf("after the import the phone is told %q, want %q", news, want)
+	}
+	if got, want := subscribed(t, c), []string{"Archive", "Drafts", "Junk", "Leer", "Lists/go.dev", "Papierkorb", "Sent", "Täglich/R&D"}; !slices.Equal(got, want) {
+		t.Errorf("subscribed here are %q, want %q", got, want)
+	}
+	special := []string{`Archive \Archive`, `Drafts \Drafts`, `Junk \Junk`, `Papierkorb \Trash`, `Sent \Sent`}
+	if got := uses(t, c); !slices.Equal(got, special) {
+		t.Errorf("the special uses here are %q, want %q", got, special)
+	}
+	ours := fmt.Sprintf("Host localhost\nPort %s\nUser ann@example.org\nPass \"%s\"\nSSLType IMAPS\nCertificateFile %s\n", b.port(t, config.IMAPS), password, b.rootFile(t))
+	mbsync.sync(t, ours).wantNothing(t, "after the import")
+	wantIDs(t, mailboxIDs(t, filepath.Join(data, "mail/ann/Maildir")), ids)
+	for _, person := range []string{"cleo", "eve"} { // ben and dan are on holiday
+		b.imapAt(t, person, passwordOf(person))
+	}
+
+	// She works here.
+	c = b.imapAt(t, "ann", password)
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	flag(t, c, 4, "$Work", "$New", imap.FlagFlagged)
+	if _, err := c.Select("Lists/go.dev", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	flag(t, c, 1, imap.FlagDeleted)
+	if err := c.Expunge().Close(); err != nil {
+		t.Fatal(err)
+	}
+	appendLetter(t, c, "Täglich/R&D", numbered(50), imap.FlagSeen, "$New")
+	if err := c.Create("Neu/Ordner.1", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	appendLetter(t, c, "Neu/Ordner.1", numbered(51))
+	if err := c.Unsubscribe("Leer").Wait(); err != nil {
+		t.Fatal(err)
+	}
+
+	// And back: first beside the server, where she goes on working, then what she did meanwhile.
+	target := filepath.Join(t.TempDir(), "out put")
+	if report := exportDovecot(t, data, target, true); len(report.People) != 5 {
+		t.Errorf("exported were %+v", report.People)
+	}
+	if _, err := c.Select("Neu/Ordner.1", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Move(imap.UIDSetNum(1), "INBOX").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Rename("Neu/Ordner.1", "Neu/Ordner.2", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	appendLetter(t, c, "Neu/Ordner.2", numbered(52), imap.FlagFlagged)
+	want := maps.Clone(phone)
+	changes := want.sync(t, b.imapAt(t, "ann", password))
+	subs = subscribed(t, c)
+	b.stop()
+	exportDovecot(t, data, target, false)
+
+	// Dovecot has just that, with the settings that were written.
+	d = dovecottest.ServeFile(t, handOver(t, target))
+	c = plainIMAP(t, d.IMAP, "Ann@example.org", password)
+	if news := maps.Clone(want).sync(t, c); len(news) > 0 {
+		t.Errorf("with Dovecot something is other than it was here: %q", news)
+	}
+	if got := uses(t, c); !slices.Equal(got, special) {
+		t.Errorf("the special uses with Dovecot are %q, want %q", got, special)
+	}
+	if news := phone.sync(t, c); !slices.Equal(news, changes) || len(news) != 6 {
+		t.Errorf("the phone is told\n%q\nwant\n%q", news, changes)
+	}
+	if got := subscribed(t, c); !slices.Equal(got, subs) {
+		t.Errorf("subscribed are %q, want %q", got, subs)
+	}
+	wantIDs(t, mailboxIDs(t, filepath.Join(target, "mail/ann/Maildir")), ids)
+	did := mbsync.sync(t, plainStore(d.IMAP, "ann"))
+	if did.fetched != 3 || len(did.sent) > 0 || did.added != 3 || did.changed != 1 || did.gone != 1 {
+		t.Errorf("mbsync did %+v, want 3 new messages, 1 with other flags and 1 that is gone", did)
+	}
+	mbsync.sync(t, plainStore(d.IMAP, "ann")).wantNothing(t, "with Dovecot again")
+	appendLetter(t, c, "INBOX", numbered(60))
+	if news := phone.sync(t, c); len(news) != 1 || !strings.HasSuffix(news[0], " was downloaded") {
+		t.Errorf("of a new letter the phone is told %q", news)
+	}
+	c.Close()
+	for _, person := range []string{"ben", "cleo", "dan", "eve"} {
+		plainIMAP(t, d.IMAP, person+"@example.org", passwordOf(person)).Close()
+	}
+	if log := d.Stop(t); !slices.Equal(sentBy(log), []string{"0+3", "0+0"}) {
+		t.Errorf("Dovecot has sent %q to mbsync:\n%s", sentBy(log), log)
+	}
+}
+
+// TestInteropExportedPasswords: Dovecot lets in whom we do, whatever their hash is, and nobody else.
+func TestInteropExportedPasswords(t *testing.T) {
+	t.Parallel()
+	for i, schemes := range [][]string{ // a household may have eight kinds
+		{"MD5-CRYPT", "SHA256-CRYPT", "SHA512-CRYPT", "BLF-CRYPT", "LDAP-MD5", "SHA"},
+		{"SHA256", "SHA512", "SMD5", "SSHA", "SSHA256", "SSHA512"},
+		{"CRAM-MD5", "PBKDF2", "SCRAM-SHA-1", "SCRAM-SHA-256", "ARGON2I", "ARGON2ID"},
+	} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			exportedPasswords(t, schemes)
+		})
+	}
+}
+
+func exportedPasswords(t *testing.T, schemes []string) {
+	const german = "Grüße aus Köln"
+	own, err := accounts.HashPassword(german)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dovecottest.New(t, filepath.Join(t.TempDir(), "none"))
+	people := []config.Person{{Name: "eve", Password: config.NoPassword}, {Name: "finn", Password: own, Disabled: true}, {Name: "ger.da", Password: own}}
+	for _, scheme := range schemes {
+		hash, _ := transfer.ForeignPassword(strings.TrimSpace(d.Doveadm(t, "", "pw", "-s", scheme, "-p", german+scheme)))
+		people = append(people, config.Person{Name: strings.ToLower(scheme), FullName: "Müller, :Ann", Password: config.Secret(hash)})
+	}
+	dir := t.TempDir()
+	a := open(t, dir)
+	if err := a.Found(t.Context(), appliance.Founding{Domain: domain, Person: "ann", Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Update(t.Context(), func(c *config.Config) error { c.People = append(c.People, people...); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	target := filepath.Join(t.TempDir(), `50% "off" # it's $x`) // which mean something in Dovecot's settings
+	exportDovecot(t, dir, target, false)
+	server := dovecottest.ServeFile(t, handOver(t, target))
+	try := func(login, secret string) error {
+		c, err := imapclient.DialInsecure(server.IMAP, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.Authenticate(sasl.NewPlainClient("", login, secret)); err != nil {
+			return err
+		}
+		_, err = c.Status("Drafts", &imap.StatusOptions{NumMessages: true}).Wait()
+		return err
+	}
+	logins := map[string]string{"ann": password, "Ger.Da@" + domain: german}
+	for _, scheme := range schemes {
+		logins[strings.ToLower(scheme)] = german + scheme
+	}
+	for login, secret := range logins {
+		if err := try(login, secret); err != nil {
+			t.Errorf("%s does not get in: %v", login, err)
+		}
+	}
+	for _, wrong := range [][2]string{{"ann", german}, {"ger.da", german + "x"}, {strings.ToLower(schemes[0]), german}, {"eve", "*"}, {"eve", "none"}, {"eve", "{CRYPT}*"}, {"finn", german}, {"nobody", password}} {
+		if err := try(wrong[0], wrong[1]); err == nil {
+			t.Errorf("%s gets in with %q", wrong[0], wrong[1])
+		}
+	}
+}
