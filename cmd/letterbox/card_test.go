@@ -3,7 +3,7 @@
 package main
 
 import (
-	"maps"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -25,24 +25,19 @@ func TestCrashCard(t *testing.T) { testCard(t, 30) }
 
 func testCard(t *testing.T, copies int) {
 	original := newCard(t)
-	k := newKilledIn(t, filepath.Join(original.mounted, "data"))
+	k := newKilledIn(t, filepath.Join(original.mounted, "data"), nil)
+	k.cut = true
 	k.start(t)
 	k.verify(t, 0)
 	var clients sync.WaitGroup
-	for range 2 {
-		clients.Go(func() { k.deliver() })
-	}
-	for i := range 2 {
-		clients.Go(func() { k.work(i) })
-	}
+	k.work(t, &clients)
 	var taken []*killed
 	for n := range copies {
 		time.Sleep(time.Duration(50+rand.IntN(600)) * time.Millisecond) // a cut at any moment is what is tested
 		taken = append(taken, k.copyCard(t, original, n))
 	}
-	k.server.kill()
+	k.kill(t)
 	clients.Wait()
-	k.drained.Wait()
 	total := 0
 	for n, c := range taken {
 		again := &card{image: c.dir, mounted: filepath.Join(t.TempDir(), "copy")}
@@ -50,12 +45,11 @@ func testCard(t *testing.T, copies int) {
 		c.dir = filepath.Join(again.mounted, "data")
 		c.start(t)
 		c.verify(t, n+1)
-		c.server.kill()
-		c.drained.Wait()
+		c.kill(t)
 		again.unmount(t)
-		total += len(c.where)
+		total += len(c.letters)
 	}
-	t.Logf("%d copies, %v acknowledged by the end, %d messages on the last copy, %d on all", copies, k.acknowledged, len(taken[copies-1].where), total)
+	t.Logf("%d copies, %v acknowledged by the end, %d messages on the last copy, %d on all", copies, k.acknowledged, len(taken[copies-1].letters), total)
 	if total == 0 {
 		t.Error("there was nothing on any copy")
 	}
@@ -124,10 +118,7 @@ func (k *killed) copyCard(t *testing.T, c *card, n int) *killed {
 		t.Fatal(err)
 	}
 	defer server.Signal(syscall.SIGCONT)
-	k.mu.Lock()
-	known := &killed{program: k.program, offset: k.offset, dir: filepath.Join(filepath.Dir(c.image), "copy-"+strings.Repeat("i", n+1)),
-		where: maps.Clone(k.where), maybe: maps.Clone(k.maybe), shown: maps.Clone(k.shown), acknowledged: map[string]int{}}
-	k.mu.Unlock()
+	known := &killed{memory: k.clone(), program: k.program, offset: k.offset, dir: filepath.Join(filepath.Dir(c.image), fmt.Sprint("copy-", n))}
 	for {
 		before := c.writes(t)
 		tool(t, "cp", "--sparse=always", c.image, known.dir)
