@@ -402,3 +402,31 @@ func TestMoreKeywordsThanRoom(t *testing.T) {
 		t.Errorf("it has %d of %d", len(got), len(names))
 	}
 }
+
+// Names change under the list's lock, for which Dovecot waits before it reads them;
+// where no lock can be made they change all the same.
+func TestFlagsUnderTheLock(t *testing.T) {
+	t.Parallel()
+	s, dir, hook := openHooked(t)
+	deliver(t, s, "", text(1))
+	m := mailbox(t, s, "INBOX")
+	locked := false
+	hook.Store(once(maildir.StepRename, func() error {
+		_, err := os.Stat(filepath.Join(dir, "mail", "ann", "Maildir", "dovecot-uidlist.lock"))
+		locked = err == nil
+		return nil
+	}))
+	if _, _, err := m.StoreFlags([]UID{1}, AddFlags, Seen, 0); err != nil || !locked {
+		t.Errorf("locked %v, %v", locked, err)
+	}
+	full := func(step string) error {
+		if strings.HasPrefix(step, "lock") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	hook.Store(&full)
+	if changed, _, err := m.StoreFlags([]UID{1}, RemoveFlags, Seen, 0); err != nil || len(changed) != 1 {
+		t.Errorf("on a full disk: %v, %v", changed, err)
+	}
+}

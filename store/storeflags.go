@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,7 +36,12 @@ func (m *Mailbox) StoreFlags(uids []UID, op FlagOp, f Flags, unchangedSince ModS
 	if err != nil || len(cs) == 0 {
 		return nil, modified, err
 	}
-	modseq, err := m.nextModSeq(nil)
+	lock, unlock, err := m.lockNames()
+	if err != nil {
+		return nil, modified, err
+	}
+	defer unlock()
+	modseq, err := m.nextModSeq(lock)
 	if err != nil {
 		return nil, modified, err
 	}
@@ -46,6 +52,22 @@ func (m *Mailbox) StoreFlags(uids []UID, op FlagOp, f Flags, unchangedSince ModS
 		return changed, modified, diskError(fmt.Errorf("changing flags in %s: %w", m.name, err))
 	}
 	return changed, modified, nil
+}
+
+// lockNames takes dovecot-uidlist.lock for a change of names: a Dovecot that reads the
+// directory meanwhile may meet a file under neither name, take the message for
+// expunged and give it another UID, and so it waits for the lock. On a disk that
+// takes no lock file there is none, and lock is nil.
+func (m *Mailbox) lockNames() (lock *maildir.UIDListLock, unlock func(), err error) {
+	lock, err = m.lockList(context.Background())
+	if noRoom(err) {
+		return nil, func() {}, nil
+	}
+	return lock, func() {
+		if uerr := lock.Unlock(); uerr != nil {
+			m.a.s.log.Warn("unlocking dovecot-uidlist", "mailbox", m.name, "err", uerr)
+		}
+	}, err
 }
 
 // planFlags finds out what is to be changed.
