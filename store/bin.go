@@ -10,9 +10,31 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"letterbox/store/maildir"
 )
+
+// binLocks are held while something comes into or out of a bin: each person's has one.
+type binLocks struct {
+	mu sync.Mutex // guards of
+	of map[string]*sync.Mutex
+}
+
+func (l *binLocks) lock(person string) (unlock func()) {
+	l.mu.Lock()
+	if l.of == nil {
+		l.of = map[string]*sync.Mutex{}
+	}
+	bin := l.of[person]
+	if bin == nil {
+		bin = &sync.Mutex{}
+		l.of[person] = bin
+	}
+	l.mu.Unlock()
+	bin.Lock()
+	return bin.Unlock
+}
 
 // keptOn is the date, on the household's calendar, under which what is expunged now
 // is kept: none before the last day on which mail was written, whatever the clock
@@ -43,8 +65,7 @@ func (m *Mailbox) dispose(ks []maildir.Keeping) (missing []maildir.Ref, err erro
 }
 
 func (a *Account) keep(f *maildir.Folder, ks []maildir.Keeping) (done int, missing []maildir.Ref, err error) {
-	a.s.binMu.Lock()
-	defer a.s.binMu.Unlock()
+	defer a.s.bins.lock(a.person)()
 	return a.bin.Keep(f, a.s.keptOn(), ks)
 }
 
@@ -62,8 +83,7 @@ func (a *Account) removeFolder(name string) error {
 }
 
 func (a *Account) keepFolder(name string) error {
-	a.s.binMu.Lock()
-	defer a.s.binMu.Unlock()
+	defer a.s.bins.lock(a.person)()
 	return a.bin.KeepFolder(a.root, name, a.s.keptOn())
 }
 
@@ -106,7 +126,7 @@ func (s *Store) shed(want int64) {
 
 // shedExpunged makes room on the disk: it removes for good what was expunged, of
 // all people, the oldest first, until want octets are free or nothing is left.
-// freed is what that has given back. Any lock but binMu, Mailbox.mu and those
+// freed is what that has given back. Any lock but binLocks, Mailbox.mu and those
 // taken last may be held.
 func (s *Store) shedExpunged(want int64) (freed int64, err error) {
 	days, err := s.binDays()
@@ -211,9 +231,10 @@ const purgeBatch = 512
 
 // A purge removes what was expunged for good.
 type purge struct {
-	s    *Store
-	ids  map[string]bool // nil: all
-	want int64           // how many octets are to become free
+	s      *Store
+	person string          // whose bin it is
+	ids    map[string]bool // nil: all
+	want   int64           // how many octets are to become free
 
 	freed    int64
 	messages int
@@ -223,6 +244,7 @@ type purge struct {
 const everything = math.MaxInt64
 
 func (p *purge) ofPerson(person string, day maildir.BinDay) error {
+	p.person = person
 	return p.s.withBin(person, func(b *maildir.Bin) error { return p.ofDay(context.Background(), b, day) })
 }
 
@@ -237,8 +259,7 @@ func (p *purge) ofDay(ctx context.Context, b *maildir.Bin, day maildir.BinDay) e
 		}
 		errs = append(errs, p.folder(ctx, b, day, dir))
 	}
-	p.s.binMu.Lock()
-	defer p.s.binMu.Unlock()
+	defer p.s.bins.lock(p.person)()
 	return errors.Join(append(errs, b.ClearDay(day))...)
 }
 
@@ -278,9 +299,9 @@ func (p *purge) folder(ctx context.Context, b *maildir.Bin, day maildir.BinDay, 
 		err = p.remove(k, batch, room)
 	}
 	if err == nil {
-		p.s.binMu.Lock()
+		unlock := p.s.bins.lock(p.person)
 		err = b.Clear(k)
-		p.s.binMu.Unlock()
+		unlock()
 	}
 	if errors.Is(err, errEnough) {
 		err = nil
@@ -295,8 +316,7 @@ func (p *purge) remove(k *maildir.KeptFolder, batch []maildir.Ref, room int64) e
 	if len(batch) == 0 {
 		return nil
 	}
-	p.s.binMu.Lock()
-	defer p.s.binMu.Unlock()
+	defer p.s.bins.lock(p.person)()
 	if err := k.Remove(batch); err != nil {
 		return err
 	}

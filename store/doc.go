@@ -78,7 +78,7 @@
 // # Locks
 //
 // In this order: Store.making, Account.counting, Store.mu, Account.mu, Mailbox.writeMu (of two
-// mailboxes that of the one opened first), dovecot-uidlist.lock, disk.shedding, Store.binMu,
+// mailboxes that of the one opened first), dovecot-uidlist.lock, disk.shedding, that of a person in Store.bins,
 // Mailbox.mu. Under these, three are held over disk work: calendar.mu while the file is
 // read or written, spare.mu of a tree while its spare file is made, and a turn of textMakers
 // while a text is made; none but what reading a message needs is taken under them. Mailbox.queueMu, disk.mu and those of notifier,

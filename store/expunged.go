@@ -211,7 +211,7 @@ func expungedID(k *maildir.KeptFolder, e maildir.Entry) string {
 // messages that were, and the octets that became free. After an error some may
 // be removed.
 func (a *Account) Purge(ctx context.Context, w Which) (messages int, freed int64, err error) {
-	p := purge{s: a.s, ids: w.ids(), want: everything}
+	p := purge{s: a.s, person: a.person, ids: w.ids(), want: everything}
 	err = a.eachKept(w, "", func(k *maildir.KeptFolder, _ string) error { return p.folder(ctx, a.bin, k.Day, k.Dir) })
 	if err != nil {
 		err = fmt.Errorf("purging what %s has expunged: %w", a.person, diskError(err))

@@ -134,7 +134,7 @@ func (a *Account) expire(ctx context.Context, now time.Time) error {
 		return a.binError(err)
 	}
 	today, last := dateOf(now), a.s.calendar.last()
-	p := purge{s: a.s, want: everything}
+	p := purge{s: a.s, person: a.person, want: everything}
 	var errs []error // one day that cannot be read keeps no other
 	for _, day := range days {
 		if ctx.Err() != nil {
@@ -159,8 +159,7 @@ func (a *Account) expire(ctx context.Context, now time.Time) error {
 }
 
 func (a *Account) redate(day maildir.BinDay, date string) error {
-	a.s.binMu.Lock()
-	defer a.s.binMu.Unlock()
+	defer a.s.bins.lock(a.person)()
 	return a.bin.Redate(day, date)
 }
 

@@ -57,7 +57,7 @@ type Store struct {
 	copies   bool // the file system has no hard links: COPY writes messages again
 
 	making sync.Mutex // held while an account is made or removed
-	binMu  sync.Mutex // held while something comes into or out of a bin
+	bins   binLocks
 
 	mu       sync.Mutex // guards what follows
 	closed   bool

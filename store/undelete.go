@@ -80,8 +80,7 @@ func (u *undeleting) clear() {
 	if u.m == nil {
 		return
 	}
-	u.a.s.binMu.Lock()
-	defer u.a.s.binMu.Unlock()
+	defer u.a.s.bins.lock(u.a.person)()
 	if err := u.a.bin.Clear(u.k); err != nil { // an empty directory: it goes another day
 		u.a.s.log.Debug("clearing the bin", "person", u.a.person, "err", err)
 	}
@@ -240,9 +239,9 @@ func (m *Mailbox) moveBack(k *maildir.KeptFolder, ts []transfer) (moved []transf
 	for i := range ts {
 		moves[i] = maildir.Transfer{From: ts[i].from, To: ts[i].to}
 	}
-	m.a.s.binMu.Lock()
+	unlock := m.a.s.bins.lock(m.a.person)
 	there, durable, err := k.MoveTo(m.folder, moves)
-	m.a.s.binMu.Unlock()
+	unlock()
 	for i, ok := range there {
 		if ok {
 			moved = append(moved, ts[i])
