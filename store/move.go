@@ -11,7 +11,7 @@ import (
 // Move moves messages into another mailbox of this account, each of them
 // atomically: after a crash it is here or there. They keep flags, keywords,
 // INTERNALDATE and EMAILID. The pairs returned are moved, durably, also when
-// there is an error. Messages that are gone are left out. Moving to the same
+// there is an error; what is moved and perhaps not on disk is shown, and not among them. Messages that are gone are left out. Moving to the same
 // mailbox gives new UIDs.
 func (m *Mailbox) Move(uids []UID, to *Mailbox) ([]CopyUID, error) {
 	defer lockBoth(m, to)()
@@ -29,11 +29,11 @@ func (m *Mailbox) Move(uids []UID, to *Mailbox) ([]CopyUID, error) {
 	}
 	saved := m.a.s.clock.now()
 	arrival, err := to.numberTransfer(lock, m.a.root.NewNamer(saved), ts)
-	done := 0
+	done, durable := 0, false
 	if err == nil {
 		err = m.own(func() error {
 			return to.own(func() (err error) {
-				done, err = m.moveFiles(to, lock, linesOf(ts, saved), ts)
+				done, durable, err = m.moveFiles(to, lock, linesOf(ts, saved), ts)
 				return err
 			})
 		})
@@ -61,17 +61,20 @@ func (m *Mailbox) Move(uids []UID, to *Mailbox) ([]CopyUID, error) {
 	if uerr := lock.Unlock(); uerr != nil {
 		m.a.s.log.Warn("unlocking dovecot-uidlist", "mailbox", to.name, "err", uerr)
 	}
+	if !durable {
+		return nil, err
+	}
 	return pairs(ts[:done]), err
 }
 
 // moveFiles gives the messages their UIDs in the target, then moves the files.
-// done counts those that are moved.
-func (m *Mailbox) moveFiles(to *Mailbox, lock *maildir.UIDListLock, lines []maildir.UIDRecord, ts []transfer) (done int, err error) {
+// done counts those that are moved; durable: they are so on disk.
+func (m *Mailbox) moveFiles(to *Mailbox, lock *maildir.UIDListLock, lines []maildir.UIDRecord, ts []transfer) (done int, durable bool, err error) {
 	if err := to.appendLines(lock, lines); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if err := to.saveExtra(transferFlags(ts)); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	moves := make([]maildir.Transfer, len(ts))
 	fromNew := false
@@ -80,12 +83,23 @@ func (m *Mailbox) moveFiles(to *Mailbox, lock *maildir.UIDListLock, lines []mail
 		fromNew = fromNew || ts[i].from.InNew
 	}
 	done, err = to.folder.MoveFrom(m.folder, moves)
-	err = errors.Join(err, to.folder.SyncCur())
+	serr := m.syncMoved(to, fromNew)
+	return done, serr == nil, errors.Join(err, serr)
+}
+
+// syncMoved makes durable that files are in the target, and only then that they are
+// not here any more: a power cut may leave them in both places, never in none.
+func (m *Mailbox) syncMoved(to *Mailbox, fromNew bool) error {
+	if err := to.folder.SyncCur(); err != nil {
+		return err
+	}
 	if m != to {
-		err = errors.Join(err, m.folder.SyncCur())
+		if err := m.folder.SyncCur(); err != nil {
+			return err
+		}
 	}
 	if fromNew {
-		err = errors.Join(err, m.folder.SyncNew())
+		return m.folder.SyncNew()
 	}
-	return done, err
+	return nil
 }

@@ -430,3 +430,74 @@ func TestFlagsUnderTheLock(t *testing.T) {
 		t.Errorf("on a full disk: %v, %v", changed, err)
 	}
 }
+
+// One person's bin does not wait for another one's.
+func TestBinsOfTwoPeople(t *testing.T) {
+	t.Parallel()
+	s, _, hook := openHooked(t)
+	if err := s.CreateAccount("ben"); err != nil {
+		t.Fatal(err)
+	}
+	expunge := func(person string) error {
+		a, err := s.Account(person)
+		if err != nil {
+			return err
+		}
+		m, err := a.Open("INBOX")
+		if err != nil {
+			return err
+		}
+		return errors.Join(m.Expunge(m.UIDs(nil)), m.Close())
+	}
+	for _, person := range []string{"ann", "ben"} {
+		if err := deliverText(s, text(1), Target{Person: person}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hook.Store(once(maildir.StepKeep, func() error {
+		done := make(chan error, 1)
+		go func() { done <- expunge("ben") }()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(10 * time.Second):
+			return errors.New("ben waits for ann")
+		}
+	}))
+	if err := expunge("ann"); err != nil {
+		t.Error(err)
+	}
+}
+
+// Messages that were moved and are perhaps not on disk are not called moved, and
+// nothing makes durable that they have gone from where they were.
+func TestMoveWhoseSyncFails(t *testing.T) {
+	t.Parallel()
+	for _, failing := range []int{1, 2} { // the target's sync, the source's
+		s, _, hook := openHooked(t)
+		deliver(t, s, "", text(1))
+		m, to := mailbox(t, s, "INBOX"), mailbox(t, s, "Archive")
+		moved, syncs := false, 0
+		h := func(name string) error {
+			moved = moved || name == maildir.StepMove
+			if moved && name == maildir.StepSyncDir {
+				if syncs++; syncs >= failing {
+					return syscall.EIO
+				}
+			}
+			return nil
+		}
+		hook.Store(&h)
+		pairs, err := m.Move([]UID{1}, to)
+		hook.Store(nil)
+		if !errors.Is(err, syscall.EIO) || len(pairs) > 0 {
+			t.Errorf("moved %v, %v", pairs, err)
+		}
+		if syncs != failing {
+			t.Errorf("%d directories were synced, not %d", syncs, failing)
+		}
+		if n := len(m.UIDs(nil)) + len(to.UIDs(nil)); n != 1 {
+			t.Errorf("there are %d messages", n)
+		}
+	}
+}
