@@ -31,6 +31,9 @@ type listing struct {
 	guids   map[uint32]string        // by UID, of those that have one
 	sizes   map[uint32]maildir.Sizes // likewise
 	damaged bool
+	inode   uint64 // of the file
+	newest  uint32 // the highest UID that the index had not come to
+	newAt   int64  // where in the file the first of their lines is
 }
 
 // find returns the line of a base name's hash, nil if there is none.
@@ -75,11 +78,18 @@ func (m *Mailbox) readList() (*listing, error) {
 	}
 	known := 0
 	for {
+		at := r.Offset()
 		rec, ok := r.Next()
 		if !ok {
 			break
 		}
 		m.lines++
+		if m.x != nil && rec.UID >= m.x.UIDNext {
+			if l.newest == 0 {
+				l.newAt = at
+			}
+			l.newest = rec.UID
+		}
 		if m.x != nil {
 			if i, ok := m.x.Find(rec.UID); ok && m.x.Records[i].Hash == index.Hash(rec.Base) {
 				known++
@@ -98,7 +108,7 @@ func (m *Mailbox) readList() (*listing, error) {
 		m.a.s.log.Warn("dovecot-uidlist", "person", m.a.person, "mailbox", m.name, "damage", d)
 		l.damaged = true
 	}
-	l.header, m.mark = r.Header(), r.Mark()
+	l.header, l.inode, m.mark = r.Header(), r.Inode(), r.Mark()
 	l.byHash = newHashTable(len(l.lines), func(i int) uint64 { return l.lines[i].hash })
 	for i := range l.lines {
 		l.byHash.put(i)
@@ -267,6 +277,7 @@ func (m *Mailbox) lockList(ctx context.Context) (*maildir.UIDListLock, error) {
 // fits the index to its UIDVALIDITY.
 func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 	l, err := m.readList()
+	ours := false // it was written anew, durably
 	switch {
 	case lock == nil && err == nil && l.header.UIDValidity == 0:
 		err = maildir.ErrRewrite
@@ -275,17 +286,22 @@ func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 		if err := m.newList(lock, l); err != nil {
 			return nil, err
 		}
+		ours = true
 		l, err = m.readList()
 	case err == nil && lock != nil && lock.Doubtful():
 		if err := m.rewrite(lock, 0); err != nil {
 			return nil, err
 		}
+		ours = true
 		l, err = m.readList()
-	case err == nil && m.isNews(l):
-		err = m.folder.SyncUIDList()
+	case err == nil:
+		err = m.settleList(lock, l)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading dovecot-uidlist of %s: %w", m.name, err)
+	}
+	if ours {
+		m.listed = l.inode
 	}
 	if m.x != nil && m.x.UIDValidity == l.header.UIDValidity {
 		return l, nil
@@ -304,10 +320,38 @@ func (m *Mailbox) lostID(h maildir.UIDHeader) bool {
 	return h.GUID.IsZero() || m.x != nil && m.x.UIDValidity == h.UIDValidity && m.x.MailboxID != h.GUID.String()
 }
 
-// isNews reports whether a list holds what this process has not written, so
-// that it may not be on disk: a UID is, before anybody is shown it.
-func (m *Mailbox) isNews(l *listing) bool {
-	return m.x == nil || len(l.lines) > 0 || l.header.UIDNext > m.x.UIDNext || l.header.ModSeqCeiling > m.x.Ceiling
+// settleList makes durable what in a list may not be so, since neither this process
+// nor the one that wrote the index has made it so: a UID is on disk before anybody is
+// shown it. Nothing is written where there is nothing new. On a disk that takes
+// nothing a sync is all that can be done.
+func (m *Mailbox) settleList(lock *maildir.UIDListLock, l *listing) (err error) {
+	from, news := m.news(l)
+	if news && lock != nil {
+		if err = lock.Settle(from); err != nil && !noRoom(err) {
+			return err
+		}
+	}
+	if err != nil || news && lock == nil || l.inode != m.listed {
+		err = m.folder.SyncUIDList()
+	}
+	if err == nil {
+		m.listed = l.inode
+	}
+	return err
+}
+
+// news tells from where on a list holds what the index had not come to. What it has
+// come to was synced before.
+func (m *Mailbox) news(l *listing) (from int64, ok bool) {
+	switch {
+	case m.x == nil, m.x.UIDValidity != l.header.UIDValidity, l.header.ModSeqCeiling > m.x.Ceiling:
+		return 0, true
+	case l.header.UIDNext <= m.x.UIDNext:
+		return 0, false
+	case l.header.UIDNext != l.newest+1: // its head says so, or a damaged line
+		return 0, true
+	}
+	return l.newAt, true
 }
 
 // newIndex starts an empty index for a folder, in memory where it cannot be written.

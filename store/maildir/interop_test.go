@@ -297,6 +297,11 @@ func TestInteropTornListBesideDovecot(t *testing.T) {
 	lock, err := f.LockUIDList(t.Context())
 	must(t, err)
 	n := place(t, f, "Subject: second\r\n\r\n", 0)
+	if err := appendRecords(lock, []UIDRecord{{UID: 3, Base: n.Base, Physical: -1, Virtual: -1}}); !errors.Is(err, ErrRewrite) {
+		t.Fatalf("after a torn line: %v", err)
+	}
+	u, recs := readList(t, f, Mark{})
+	must(t, lock.Rewrite(u.Header(), records(recs...)))
 	must(t, appendRecords(lock, []UIDRecord{{UID: 3, Base: n.Base, Physical: -1, Virtual: -1}}))
 	must(t, lock.Unlock())
 	if got := d.Doveadm(t, "", "-f", "tab", "fetch", "uid hdr.subject", "ALL"); got != "uid\thdr.subject\n1\tfirst\n3\tsecond\n" {

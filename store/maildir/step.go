@@ -33,8 +33,8 @@ const (
 	StepLock        = "lock: create"               // any of the dotlocks
 	StepUnlock      = "lock: remove"               //
 	StepLockDrop    = "lock: remove the file"      // from tmp/
-	StepListTrim    = "uidlist: cut off torn line" //
 	StepListAppend  = "uidlist: append"            // each write
+	StepListSettle  = "uidlist: write again"       // each write
 	StepListCeiling = "uidlist: raise ceiling"     //
 	StepListSync    = "uidlist: sync"              //
 	StepUIDValidity = "uidvalidity: rename"        // or create

@@ -229,14 +229,12 @@ func TestAppend(t *testing.T) {
 		t.Errorf("the list is\n%swant\n%s", got, want)
 	}
 
+	// To cut it off would take along that its UID is gone, until the new line is on disk.
 	writeList(t, f, want+"9 :tor")
-	if err := appendRecords(lock, []UIDRecord{rec(9)}); !errors.Is(err, ErrRewrite) {
-		t.Errorf("the UID of a torn line was given again: %v", err)
-	}
-	writeList(t, f, want+"9 :tor")
-	must(t, appendRecords(lock, []UIDRecord{rec(10)}))
-	if got := listText(t, f); got != want+"10 :b\n" {
-		t.Errorf("after a torn line: %q", got)
+	for _, uid := range []uint32{9, 10} {
+		if err := appendRecords(lock, []UIDRecord{rec(uid)}); !errors.Is(err, ErrRewrite) || listText(t, f) != want+"9 :tor" {
+			t.Errorf("UID %d after a torn line: %v, %q", uid, err, listText(t, f))
+		}
 	}
 	for name, text := range map[string]string{
 		"a damaged end":   want + "\x00\x00\x00\n",
@@ -413,6 +411,12 @@ func TestAppendSince(t *testing.T) {
 			t.Errorf("%s: UID 8 was given again: %v", name, err)
 		}
 		now, err := lock.Append(rec(9), old)
+		if name == "a torn line" {
+			if !errors.Is(err, ErrRewrite) {
+				t.Errorf("after a torn line: %v", err)
+			}
+			continue
+		}
 		must(t, err)
 		if u, recs := readList(t, f, Mark{}); u.Mark() != now || recs[len(recs)-1].UID != 9 {
 			t.Errorf("%s: written up to %+v, read up to %+v", name, now, u.Mark())

@@ -352,6 +352,18 @@ func (u *UIDListReader) Header() UIDHeader {
 	return h
 }
 
+// Offset is where in the file the line begins that Next looks at next; 0 where
+// they are not read in the order of the file.
+func (u *UIDListReader) Offset() int64 {
+	if u.inMemory {
+		return 0
+	}
+	return u.offset
+}
+
+// Inode is that of the file.
+func (u *UIDListReader) Inode() uint64 { return u.inode }
+
 // Resumed reports that only what was added behind the Mark is read.
 func (u *UIDListReader) Resumed() bool { return u.resumed }
 

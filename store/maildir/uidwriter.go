@@ -53,11 +53,10 @@ func (l *UIDListLock) Unchanged(m Mark) bool {
 func (m Mark) stamp() FileStamp { return FileStamp{m.Inode, m.Offset, m.modTime} }
 
 // Append adds records, ascending and above every UID in the list, and syncs
-// it. A line that a crash has cut off is removed first. since is what is known
-// of the list, which saves looking for its end; the zero Mark will do. The Mark
-// that is returned lies behind what was added. Errors wrap ErrRewrite
-// when the list is missing, Doubtful, or its end is damaged, or when a UID is
-// not above the last.
+// it. since is what is known of the list, which saves looking for its end; the zero
+// Mark will do. The Mark that is returned lies behind what was added. Errors wrap
+// ErrRewrite when the list is missing, Doubtful, or its end is damaged or cut off, or
+// when a UID is not above the last.
 //
 // After another error some of the records may be in the list, and other
 // programs may have read them: their UIDs are gone. Read the list again for
@@ -177,8 +176,9 @@ func (l *UIDListLock) syncList(f *os.File) error {
 // with ErrRewrite.
 func (l *UIDListLock) Doubtful() bool { return l.locks.isDoubtful(l.key) }
 
-// SyncUIDList makes durable what other programs have written to the list, or
-// an earlier process before it was killed. It needs no lock.
+// SyncUIDList syncs the list and its name, where another program has put a new one
+// in the place of the old. It needs no lock, and writes nothing where nothing has
+// changed. It does not make good a sync that has failed before: see Settle.
 func (f *Folder) SyncUIDList() error {
 	list, err := openRegular(f.fs, uidListName, os.O_RDONLY)
 	if err == nil {
@@ -224,11 +224,10 @@ func (l *UIDListLock) findEnd(f *os.File) (end int64, last uint32, err error) {
 	} else if int64(len(b)) < size {
 		return 0, 0, ErrRewrite // a line that is too long
 	}
-	end = size - int64(len(torn))
 	if len(torn) > 0 {
-		last, err = l.cutOff(f, torn, end, last)
+		return 0, 0, ErrRewrite // cut off, it would take along that its UID is gone
 	}
-	return end, max(last, taken), err
+	return size, max(last, taken), nil
 }
 
 // takenByHead is the highest UID that the head rules out.
@@ -244,15 +243,6 @@ func takenByHead(f *os.File) (uint32, error) {
 		return 0, ErrRewrite
 	}
 	return h.UIDNext - 1, nil
-}
-
-// cutOff removes a line that a crash has left incomplete, whose UID is gone.
-func (l *UIDListLock) cutOff(f *os.File, torn []byte, end int64, last uint32) (uint32, error) {
-	last = tornUID(torn, last)
-	if err := l.step(StepListTrim); err != nil {
-		return 0, err
-	}
-	return last, f.Truncate(end)
 }
 
 // Rewrite replaces the list, atomically and durably. recs must ascend, and
