@@ -13,33 +13,33 @@ import (
 // Each is named before it is taken; what stands before it in an operation is
 // then done, what follows is not.
 const (
-	StepMakeFolder  = "folder: make"               // a directory with cur, new and tmp
-	StepPlaceFolder = "folder: rename"             // a folder directory gets its name, or another one
-	StepClearFolder = "folder: remove files"       // of a folder that is removed already
-	StepKeepFolder  = "folder: keep"               // a folder directory moves into the bin
-	StepTempCreate  = "message: create"            // the file in tmp/
-	StepTempWrite   = "message: write"             // each write
-	StepTempTime    = "message: set time"          // INTERNALDATE
-	StepTempSync    = "message: sync"              //
-	StepTempRemove  = "message: discard"           //
-	StepPlace       = "message: place"             // from tmp/ into cur/ or new/
-	StepLink        = "message: link"              // COPY
-	StepMove        = "message: move"              // between folders, and out of the bin
-	StepKeep        = "message: keep"              // into the bin
-	StepRename      = "message: rename"            // flags, new/ to cur/
-	StepRemove      = "message: remove"            //
-	StepSyncDir     = "directory: sync"            //
-	StepLockPrepare = "lock: make the file"        // in tmp/, to be linked
-	StepLock        = "lock: create"               // any of the dotlocks
-	StepUnlock      = "lock: remove"               //
-	StepLockDrop    = "lock: remove the file"      // from tmp/
-	StepListAppend  = "uidlist: append"            // each write
-	StepListSettle  = "uidlist: write again"       // each write
-	StepListCeiling = "uidlist: raise ceiling"     //
-	StepListSync    = "uidlist: sync"              //
-	StepUIDValidity = "uidvalidity: rename"        // or create
-	StepFileRemove  = "file: remove"               // an intent, letterbox-folder
-	StepCleanTmp    = "tmp: remove old file"       //
+	StepMakeFolder  = "folder: make"           // a directory with cur, new and tmp
+	StepPlaceFolder = "folder: rename"         // a folder directory gets its name, or another one
+	StepClearFolder = "folder: remove files"   // of a folder that is removed already
+	StepKeepFolder  = "folder: keep"           // a folder directory moves into the bin
+	StepTempCreate  = "message: create"        // the file in tmp/
+	StepTempWrite   = "message: write"         // each write
+	StepTempTime    = "message: set time"      // INTERNALDATE
+	StepTempSync    = "message: sync"          //
+	StepTempRemove  = "message: discard"       //
+	StepPlace       = "message: place"         // from tmp/ into cur/ or new/
+	StepLink        = "message: link"          // COPY
+	StepMove        = "message: move"          // between folders, and out of the bin
+	StepKeep        = "message: keep"          // into the bin
+	StepRename      = "message: rename"        // flags, new/ to cur/
+	StepRemove      = "message: remove"        //
+	StepSyncDir     = "directory: sync"        //
+	StepLockPrepare = "lock: make the file"    // in tmp/, to be linked
+	StepLock        = "lock: create"           // any of the dotlocks
+	StepUnlock      = "lock: remove"           //
+	StepLockDrop    = "lock: remove the file"  // from tmp/
+	StepListAppend  = "uidlist: append"        // each write
+	StepListSettle  = "uidlist: write again"   // each write
+	StepListCeiling = "uidlist: raise ceiling" //
+	StepListSync    = "uidlist: sync"          //
+	StepUIDValidity = "uidvalidity: rename"    // or create
+	StepFileRemove  = "file: remove"           // an intent, letterbox-folder
+	StepCleanTmp    = "tmp: remove old file"   //
 )
 
 // tree is a directory that changes step by step: the root or a folder.
