@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -31,6 +32,39 @@ func (r *Refused) Later() bool {
 	return false
 }
 
+// An Excess is that a server says more than is listened to. To ask again is of no use.
+type Excess struct{ what string }
+
+func (e *Excess) Error() string { return "the server sends more than anybody can use: " + e.what }
+
+// IsExcess reports whether an error is an *Excess.
+func IsExcess(err error) bool {
+	var e *Excess
+	return errors.As(err, &e)
+}
+
+// maxAnswer is how many octets of what is said to one command are listened to, messages not counted. As many UIDs as are listed are
+// 200 MB at most.
+const maxAnswer = 256 << 20
+
+// A meter stops a server that does not stop by itself. It belongs to the Conn.
+type meter struct {
+	r    io.Reader
+	most int64
+	left int64 // of most, for the command under way
+}
+
+func newMeter(r io.Reader, most int64) meter { return meter{r, most, most} }
+
+func (m *meter) Read(b []byte) (int, error) {
+	if m.left <= 0 {
+		return 0, &Excess{fmt.Sprintf("an answer of more than %d octets", m.most)}
+	}
+	n, err := m.r.Read(b[:min(int64(len(b)), m.left)])
+	m.left -= int64(n)
+	return n, err
+}
+
 // A response is the head of what a server says. What follows is still to be read, but of a status response.
 type response struct {
 	tag    string // "*" without one
@@ -55,7 +89,7 @@ func (c *Conn) next() (r response, err error) {
 	r.tag = s.word("")
 	if r.tag == "+" {
 		r.word = "+"
-		r.text = s.line()
+		r.text = s.line(maxShown)
 		return r, c.broken()
 	}
 	s.spaces()
@@ -95,7 +129,7 @@ func (c *Conn) status(r *response) {
 		s.spaces()
 		r.arg = string(arg)
 	}
-	r.text = s.line()
+	r.text = s.line(maxShown)
 	if r.code == "CAPABILITY" {
 		c.setCaps(r.arg)
 	}
@@ -106,7 +140,7 @@ func (c *Conn) status(r *response) {
 
 // broken is the error of the connection.
 func (c *Conn) broken() error {
-	if c.s.err != nil && c.bye != "" {
+	if c.s.err != nil && c.bye != "" && !IsExcess(c.s.err) {
 		return fmt.Errorf("the server hung up and said %q", c.bye)
 	}
 	return c.s.err
@@ -138,6 +172,7 @@ func (c *Conn) send(command string) error { return c.write(c.newTag() + " " + co
 
 func (c *Conn) newTag() string {
 	c.tags++
+	c.meter.left = c.meter.most
 	c.tag = "a" + strconv.Itoa(c.tags)
 	return c.tag
 }
@@ -200,7 +235,7 @@ func (c *Conn) data(r response, data func(response) bool) {
 			data(r)
 		}
 	case r.word == "CAPABILITY":
-		c.setCaps(c.s.line())
+		c.setCaps(c.s.line(maxText))
 	case data == nil || !data(r):
 		c.s.skipLine()
 	}

@@ -53,6 +53,7 @@ type Conn struct {
 	stop func() bool
 
 	encrypted bool
+	meter     meter
 }
 
 // Dial connects and secures the connection. Its errors are sentences for people.
@@ -95,7 +96,8 @@ func (c *Conn) begin(ctx context.Context, server Server, raw net.Conn) error {
 
 func (c *Conn) use(conn net.Conn) {
 	c.conn = conn
-	c.s.r = bufio.NewReaderSize(conn, 16<<10)
+	c.meter = newMeter(conn, maxAnswer)
+	c.s.r = bufio.NewReaderSize(&c.meter, 16<<10)
 }
 
 func (c *Conn) startTLS(ctx context.Context, server Server) error {

@@ -3,7 +3,8 @@
 // What always holds:
 //
 //   - Folders are opened with EXAMINE, and octets asked for with BODY.PEEK[]: no flag changes, nothing is written.
-//   - Octets are read as they come: memory does not grow with a message, a folder or an answer.
+//   - Octets are read as they come: memory does not grow with a message or an answer. What is kept of a folder is 4 octets a message.
+//   - Whatever a server says, there is an end to it and to what is kept of it: who goes past a limit is told by an *Excess.
 //   - Passwords go over TLS, or to this very machine.
 //   - Of what a server says, only what is needed is understood, and all else is passed over. What makes no sense ends the connection
 //     with an error.

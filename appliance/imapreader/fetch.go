@@ -19,13 +19,23 @@ type Message struct {
 	Size  int64     // as the server says, which need not be so
 }
 
+// maxMessages is how many messages of a folder are listed.
+const maxMessages = 4_000_000
+
 // UIDs lists the messages of the folder that is open, in order.
-func (c *Conn) UIDs() ([]uint32, error) {
+func (c *Conn) UIDs() ([]uint32, error) { return c.uids(maxMessages) }
+
+// uids is UIDs of so many messages at most.
+func (c *Conn) uids(most int) ([]uint32, error) {
 	var uids []uint32
 	f := c.fetch("1:*", "(UID)")
 	for f.next() {
-		if f.UID != 0 {
-			uids = append(uids, f.UID)
+		if f.UID == 0 {
+			continue
+		}
+		if uids = append(uids, f.UID); len(uids) > most {
+			c.s.tooMuch("more than %d messages in a folder", most)
+			return nil, c.broken()
 		}
 	}
 	slices.Sort(uids)
@@ -112,8 +122,15 @@ func (f *Fetch) Next() bool {
 	return false
 }
 
+// maxUnread is how much of a message that nobody reads to its end is read in vain. Beyond that it is quicker to connect anew.
+const maxUnread = 16 << 20
+
 // next goes to the next response about a message, up to its octets if it has them.
 func (f *Fetch) next() bool {
+	if f.open && f.left > maxUnread {
+		f.c.s.tooMuch("%d octets of a message that is not wanted", f.left)
+		return f.end(f.c.broken())
+	}
 	if f.open {
 		_, f.err = io.Copy(io.Discard, readerOnly{f})
 		f.ended = f.err != nil
@@ -254,6 +271,7 @@ func (f *Fetch) Read(b []byte) (int, error) {
 		}
 	}
 	f.left -= int64(n)
+	f.c.meter.left += int64(n)
 	return n, nil
 }
 

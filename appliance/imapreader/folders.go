@@ -27,8 +27,12 @@ func (f *Folder) Has(attribute string) bool {
 	return false
 }
 
-// maxFolders is how many folders are listed.
-const maxFolders = 100_000
+// What is listed of folders.
+const (
+	maxFolders = 20_000
+	maxNames   = 8 << 20 // octets of their names and attributes
+	maxSpaces  = 100     // namespaces of a kind
+)
 
 // Folders lists the folders that can be opened. Where nothing is subscribed to, or the server does not say, all count as subscribed.
 func (c *Conn) Folders() ([]Folder, error) {
@@ -39,7 +43,15 @@ func (c *Conn) Folders() ([]Folder, error) {
 	var delimiters []string
 	var list []Folder
 	at := make(map[string]int)
+	names := 0
 	collect := func(f Folder, delimiter string) {
+		for _, text := range append(f.Attributes, f.Wire, f.Name, delimiter) {
+			names += len(text) + 16
+		}
+		if names > maxNames {
+			c.s.tooMuch("folders whose names have more than %d octets", maxNames)
+			return
+		}
 		if i, twice := at[f.Wire]; twice {
 			list[i].Attributes = append(list[i].Attributes, f.Attributes...)
 			return
@@ -88,7 +100,7 @@ func (c *Conn) list(command, word string, collect func(f Folder, delimiter strin
 			return true
 		}
 		if n++; n > maxFolders {
-			s.nonsense("the end of the list of folders")
+			s.tooMuch("more than %d folders", maxFolders)
 			return true
 		}
 		var err error
@@ -172,7 +184,7 @@ func (c *Conn) namespace() (prefixes []string) {
 		if err != nil {
 			name = wire
 		}
-		if len(prefixes) < maxList {
+		if len(prefixes) < maxSpaces && len(name) <= maxListOctets {
 			prefixes = append(prefixes, name)
 		}
 	}
@@ -255,7 +267,7 @@ func (c *Conn) Status(wire string) (messages, size int64, err error) {
 			item := strings.ToUpper(s.word("()"))
 			s.spaces()
 			n, err := strconv.ParseInt(s.word("()"), 10, 64)
-			if err != nil {
+			if err != nil || n < 0 {
 				n = Unknown
 			}
 			switch item {

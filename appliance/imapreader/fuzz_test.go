@@ -29,6 +29,7 @@ func FuzzConn(f *testing.F) {
 		"* 3 EXISTS\r\n* OK [UIDVALIDITY 5] x\r\na1 OK [READ-ONLY]\r\n",
 		"* 1 FETCH (UID 5 X-Y (a (b) \"c\" {1}\r\nd) FLAGS (\\Seen a) INTERNALDATE \" 1-Jan-2020 10:00:00 +0100\" RFC822.SIZE 4)\r\na1 OK\r\n",
 		"* 1 FETCH (UID 5 BODY[] {4}\r\nabcd FLAGS ())\r\n* 2 FETCH (BODY[]<3> \"q\" UID 6)\r\n* 3 FETCH (UID 7 BODY[] NIL)\r\na1 NO [X] y\r\n",
+		"* 1 FETCH (UID 5 BODY[] {99999999999}\r\nabcd)\r\n", "* 1 FETCH (UID 1 FLAGS (a b c) X {2000000}\r\n", "* LIST (" + strings.Repeat("a ", 300) + ") NIL x\r\n", "* 1 FETCH (X " + strings.Repeat("(", 200),
 		"* BYE\r\n", "+ more\r\n", "* OK [X {5}\r\n", "* X {99999999999}\r\n", "* 1 FETCH (BODY[HEADER] {1}\r\nxUID 1)\r\na1 OK\r\n",
 	} {
 		f.Add(text, 0)
@@ -36,7 +37,8 @@ func FuzzConn(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, what int) {
 		c := &Conn{conn: said{Reader: strings.NewReader(text)}, caps: make(map[string]bool), stop: func() bool { return true }}
-		c.s.r = bufio.NewReaderSize(said{Reader: strings.NewReader(text)}, 64)
+		c.meter = newMeter(strings.NewReader(text), maxAnswer)
+		c.s.r = bufio.NewReaderSize(&c.meter, 64)
 		var err error
 		switch what & 3 {
 		case 0:

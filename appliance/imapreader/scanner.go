@@ -10,11 +10,14 @@ import (
 	"strings"
 )
 
-// What one answer may hold. It is well above what servers send.
+// What one answer may hold. It is well above what servers send. Passing a limit is an *Excess, but for lists, whose further
+// entries are passed over.
 const (
-	maxText  = 64 << 10 // octets of a string that is kept
-	maxList  = 1000     // entries of a list that is kept
-	maxDepth = 100      // of lists in one another
+	maxText       = 64 << 10 // octets of a string that is kept
+	maxList       = 100      // entries of a list that is kept
+	maxListOctets = 8 << 10  // of all entries of one
+	maxDepth      = 100      // of lists in one another
+	maxPassed     = 1 << 20  // octets of a literal that nobody has asked for
 )
 
 // A scanner reads the tokens of responses. It keeps its first error, which ends the connection.
@@ -37,6 +40,9 @@ func (s *scanner) nonsense(want string) {
 	next, _ := s.r.Peek(min(20, s.r.Buffered()))
 	s.fail(fmt.Errorf("the server's answer makes no sense: %s should stand before %q", want, next))
 }
+
+// tooMuch notes that a server goes past a limit.
+func (s *scanner) tooMuch(format string, args ...any) { s.fail(&Excess{fmt.Sprintf(format, args...)}) }
 
 // peek is the next octet, 0 after an error.
 func (s *scanner) peek() byte {
@@ -80,7 +86,7 @@ func (s *scanner) word(stop string) string {
 			break
 		}
 		if b = append(b, c); len(b) > maxText {
-			s.nonsense("the end of a word")
+			s.tooMuch("a word of more than %d octets", maxText)
 		}
 		_, _ = s.r.Discard(1)
 	}
@@ -103,7 +109,7 @@ func (s *scanner) text() string {
 	case '{', '~':
 		n := s.literal()
 		if n > maxText {
-			s.nonsense("a shorter literal")
+			s.tooMuch("a text of %d octets", n)
 		}
 		if s.err != nil {
 			return ""
@@ -134,8 +140,10 @@ func (s *scanner) quoted() string {
 		if err != nil {
 			s.fail(err)
 		}
-		if b = append(b, c); c == '\n' || len(b) > maxText {
+		if b = append(b, c); c == '\n' {
 			s.nonsense("the end of a string")
+		} else if len(b) > maxText {
+			s.tooMuch("a text of more than %d octets", maxText)
 		}
 	}
 	return ""
@@ -160,8 +168,9 @@ func (s *scanner) lineEnd() {
 	s.expect('\n')
 }
 
-// list reads strings in parentheses.
+// list reads strings in parentheses, of which it keeps so many as anybody uses.
 func (s *scanner) list() (list []string) {
+	octets := 0
 	if s.peek() != '(' {
 		s.text() // NIL
 		return nil
@@ -172,7 +181,8 @@ func (s *scanner) list() (list []string) {
 			s.nonsense("a word in a list")
 			break
 		}
-		if w := s.text(); len(list) < maxList {
+		w := s.text()
+		if octets += len(w); len(list) < maxList && octets <= maxListOctets {
 			list = append(list, w)
 		}
 	}
@@ -184,7 +194,7 @@ func (s *scanner) skip(depth int) {
 	switch s.peek() {
 	case '(':
 		if depth == maxDepth {
-			s.nonsense("a list less deep")
+			s.tooMuch("lists in lists in lists, more than %d deep", maxDepth)
 			return
 		}
 		s.expect('(')
@@ -205,7 +215,11 @@ func (s *scanner) skip(depth int) {
 	}
 }
 
+// discard passes over the octets of a literal.
 func (s *scanner) discard(n int64) {
+	if n > maxPassed {
+		s.tooMuch("%d octets that nobody has asked for", n)
+	}
 	if s.err != nil {
 		return
 	}
@@ -214,9 +228,11 @@ func (s *scanner) discard(n int64) {
 	}
 }
 
-// line reads the rest of a line of words for people, of which it keeps so much as anybody reads.
-func (s *scanner) line() string {
-	const most = 500
+// maxShown is how much is kept of a line for people.
+const maxShown = 500
+
+// line reads the rest of a line, of which it keeps so many octets.
+func (s *scanner) line(most int) string {
 	var b []byte
 	for s.err == nil {
 		part, err := s.r.ReadSlice('\n')

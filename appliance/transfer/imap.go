@@ -146,6 +146,10 @@ func (s *IMAP) retry(ctx context.Context, do func() error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if imapreader.IsExcess(err) {
+			s.hangUp()
+			return &Unreadable{err}
+		}
 		var no *imapreader.Refused
 		if errors.As(err, &no) && !no.Later() {
 			return &Unreadable{err}

@@ -354,6 +354,51 @@ func TestIMAPNoMore(t *testing.T) {
 	}
 }
 
+// TestIMAPExcess: a folder or a message without an end is left out, and what comes behind it comes.
+func TestIMAPExcess(t *testing.T) {
+	t.Parallel()
+	texts := letterTexts(3)
+	plain := mailOf(texts...)
+	var open sync.Map // by connection
+	s := startOdd(t, func(conn int, command string, w io.Writer) string {
+		if name, ok := strings.CutPrefix(command, "EXAMINE "); ok {
+			open.Store(conn, strings.Trim(name, `"`))
+		}
+		folder, _ := open.Load(conn)
+		switch {
+		case strings.HasPrefix(command, "LIST"):
+			io.WriteString(w, "* LIST () \".\" Bad\r\n* LIST () \".\" Good\r\n")
+			return "OK"
+		case folder == "Bad" && command == "UID FETCH 1:* (UID)":
+			io.WriteString(w, "* X-ODD {99999999999}\r\n")
+			return "OK"
+		case folder == "Good" && strings.Contains(command, "BODY.PEEK") && uidsOf(command)[0] == 10:
+			io.WriteString(w, "* 1 FETCH (UID 10 BODY[] {99999999999}\r\n")
+			for range 1000 {
+				if _, err := io.WriteString(w, strings.Repeat("x", 10_000)); err != nil {
+					break
+				}
+			}
+			return ""
+		}
+		return plain(conn, command, w)
+	})
+	k := newKeeper()
+	r := bringAll(t, openOdd(t, s.account()), k)
+	if got := k.texts("Good"); !slices.Equal(got, texts[1:]) {
+		t.Errorf("there came %q", got)
+	}
+	want := "Bad: the rest of it cannot be read: the server sends more than anybody can use: 99999999999 octets that nobody has asked for; " +
+		"Good, message 10: it has 1.1 MB, and the largest message that is taken has 1.0 MB"
+	var left []string
+	for _, l := range r.Left {
+		left = append(left, l.String())
+	}
+	if got := strings.Join(left, "; "); got != want {
+		t.Errorf("left out is %q, not %q", got, want)
+	}
+}
+
 func letterTexts(n int) (texts []string) {
 	for i := range n {
 		texts = append(texts, fmt.Sprintf("Subject: %d\r\n\r\n", i))
