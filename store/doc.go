@@ -66,8 +66,8 @@
 // # Files
 //
 // In the data directory: lock (flock: one server at a time), calendar (the days on
-// which mail was written: housekeeping.go), spool/in-* (long
-// messages being received, worth nothing after a restart), mail/<person>/Maildir,
+// which mail was written: housekeeping.go), spool (for long
+// messages being received, in files without names), mail/<person>/Maildir,
 // mail/<person>/Expunged (what was expunged, by day and folder: maildir.Bin),
 // mail/<person>/quota-warned (warning.go), mail/<person>/adopted and mail/.adopt-<person>
 // (mail taken over from another server: adopt.go) and mail/.removed. In each folder, beside Dovecot's files, whose form is told

@@ -35,12 +35,13 @@ func (b *bufferPool) put(s *[]byte) {
 // longer one in a spool file. A bare LF becomes CRLF as it is written; a bare
 // CR stays. It has one user at a time.
 type Incoming struct {
-	s    *Store
-	buf  *[]byte // nil: closed
-	file *os.File
-	size int64
-	cr   bool // the last octet written was CR
-	err  error
+	s       *Store
+	buf     *[]byte // nil: closed
+	file    *os.File
+	spooled int64 // octets in file
+	size    int64
+	cr      bool // the last octet written was CR
+	err     error
 }
 
 // NewIncoming returns an empty message. Close it when it is delivered or given up.
@@ -94,7 +95,7 @@ func (in *Incoming) add(b []byte) {
 // spill moves what is in memory to the spool file, from which it is read back.
 func (in *Incoming) spill() {
 	if in.file == nil {
-		f, err := in.s.spool.create()
+		f, err := in.s.spool.get()
 		if err != nil {
 			in.err = diskError(fmt.Errorf("opening a spool file: %w", err))
 			return
@@ -105,9 +106,10 @@ func (in *Incoming) spill() {
 		in.err = err
 		return
 	}
-	if _, err := in.file.Write(*in.buf); err != nil {
+	if _, err := in.file.WriteAt(*in.buf, in.spooled); err != nil {
 		in.err = diskError(fmt.Errorf("spooling a message: %w", err))
 	}
+	in.spooled += int64(len(*in.buf))
 	*in.buf = (*in.buf)[:0]
 }
 
@@ -124,7 +126,7 @@ func (in *Incoming) Reader() io.Reader {
 	if in.file == nil {
 		return tail
 	}
-	return io.MultiReader(io.NewSectionReader(in.file, 0, in.size-int64(len(*in.buf))), tail)
+	return io.MultiReader(io.NewSectionReader(in.file, 0, in.spooled), tail)
 }
 
 // readAt reads from anywhere in the message, as io.ReaderAt.
@@ -135,13 +137,12 @@ func (in *Incoming) readAt(b []byte, off int64) (n int, err error) {
 	if in.err != nil {
 		return 0, in.err
 	}
-	spooled := in.size - int64(len(*in.buf))
-	if off < spooled {
-		if n, err = in.file.ReadAt(b[:min(int64(len(b)), spooled-off)], off); err != nil {
+	if off < in.spooled {
+		if n, err = in.file.ReadAt(b[:min(int64(len(b)), in.spooled-off)], off); err != nil {
 			return n, err
 		}
 	}
-	if at := off + int64(n) - spooled; n < len(b) && at < int64(len(*in.buf)) {
+	if at := off + int64(n) - in.spooled; n < len(b) && at < int64(len(*in.buf)) {
 		n += copy(b[n:], (*in.buf)[at:])
 	}
 	if n < len(b) {
@@ -166,15 +167,27 @@ func (in *Incoming) Close() error {
 	}
 	f := in.file
 	in.file = nil
-	return errors.Join(f.Close(), in.s.spool.remove(f))
+	return in.s.spool.put(f)
 }
 
-// A spool is the directory of messages being received. What is in it when the
-// program starts was never acknowledged.
-type spool struct{ dir string }
+// A spool is the directory of messages being received. Its files have no names:
+// whatever ends the program, nothing is left of what was never acknowledged. Some
+// of them are used again, since file systems take long to make and remove files.
+type spool struct {
+	dir string
 
-const spoolPrefix = "in-"
+	mu   sync.Mutex // guards what follows
+	idle []*os.File // empty
+	shut bool
+}
 
+const (
+	spoolPrefix  = "in-"
+	maxIdleFiles = 4
+)
+
+// openSpool opens the spool, and removes files from between their making and the
+// removal of their names.
 func openSpool(dir string) (*spool, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -191,14 +204,52 @@ func openSpool(dir string) (*spool, error) {
 			return nil, fmt.Errorf("cleaning the spool: %w", err)
 		}
 	}
-	return &spool{dir}, nil
+	return &spool{dir: dir}, nil
 }
 
-func (s *spool) create() (*os.File, error) { return os.CreateTemp(s.dir, spoolPrefix) }
-
-func (s *spool) remove(f *os.File) error {
-	if err := os.Remove(f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+// get returns an empty file.
+func (s *spool) get() (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.idle); n > 0 {
+		f := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return f, nil
 	}
+	f, err := os.CreateTemp(s.dir, spoolPrefix)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// put takes a file back.
+func (s *spool) put(f *os.File) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut || len(s.idle) == maxIdleFiles {
+		return f.Close()
+	}
+	if err := f.Truncate(0); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	s.idle = append(s.idle, f)
 	return nil
+}
+
+// close gives the files back. Those of messages that are still being received
+// follow them.
+func (s *spool) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut = true
+	var errs []error
+	for _, f := range s.idle {
+		errs = append(errs, f.Close())
+	}
+	s.idle = nil
+	return errors.Join(errs...)
 }

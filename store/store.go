@@ -197,7 +197,7 @@ func (s *Store) Close() error {
 	for _, a := range accounts {
 		errs = append(errs, a.close())
 	}
-	return errors.Join(errors.Join(errs...), unlockDir(s.lock))
+	return errors.Join(errors.Join(errs...), s.spool.close(), unlockDir(s.lock))
 }
 
 // standardFolders are what a new account has beside INBOX.
