@@ -302,8 +302,8 @@ func oldServer(t *testing.T) (dir, conf string) {
 	for _, folder := range []string{"Sent", "Lists/go.dev", "Täglich/R&D", "Leer", "Papierkorb"} {
 		d.Doveadm(t, "", "mailbox", "create", "-s", folder)
 	}
-	d.Doveadm(t, "", "mailbox", "create", "nicht abonniert")
-	for i, folder := range []string{"INBOX", "INBOX", "INBOX", "Sent", "Lists/go.dev", "Lists/go.dev", "Täglich/R&D", "INBOX", "Lists/go.dev"} {
+	d.Doveadm(t, "", "mailbox", "create", "nicht abonniert", "INBOX/unter", "50 % & mehr/~x", "日本語/"+strings.Repeat("ü", 60))
+	for i, folder := range []string{"INBOX", "INBOX", "INBOX", "Sent", "Lists/go.dev", "Lists/go.dev", "Täglich/R&D", "INBOX", "Lists/go.dev", "INBOX/unter", "50 % & mehr/~x", "日本語/" + strings.Repeat("ü", 60)} {
 		d.Doveadm(t, strings.ReplaceAll(numbered(i), "\r\n", "\n"), "save", "-m", folder)
 	}
 	d.Doveadm(t, "", "flags", "add", `\Seen $Work $Forwarded`, "mailbox", "INBOX", "uid", "1:2")
@@ -498,12 +498,12 @@ func TestInteropDovecotMove(t *testing.T) {
 	old, conf := oldServer(t)
 	mbsync, phone := newMbsync(t), make(knowingClient)
 	d := dovecottest.ServeFile(t, conf)
-	if did := mbsync.sync(t, plainStore(d.IMAP, "ann@example.org")); did.fetched != 9 || did.added != 9 {
-		t.Fatalf("mbsync did %+v, want 9 messages", did)
+	if did := mbsync.sync(t, plainStore(d.IMAP, "ann@example.org")); did.fetched != 12 || did.added != 12 {
+		t.Fatalf("mbsync did %+v, want 12 messages", did)
 	}
 	mbsync.sync(t, plainStore(d.IMAP, "ann@example.org")) // now it knows everything
 	c := plainIMAP(t, d.IMAP, "ann@example.org", password)
-	if news := phone.sync(t, c); len(phone) != 7 || len(news) != 16 {
+	if news := phone.sync(t, c); len(phone) != 10 || len(news) != 22 {
 		t.Fatalf("the phone knows %d folders, and was told %q", len(phone), news)
 	}
 	subs := subscribed(t, c)
@@ -511,7 +511,7 @@ func TestInteropDovecotMove(t *testing.T) {
 		t.Errorf("subscribed there are %q", subs)
 	}
 	c.Close()
-	if log := d.Stop(t); !slices.Equal(sentBy(log), []string{"0+9", "0+0"}) {
+	if log := d.Stop(t); !slices.Equal(sentBy(log), []string{"0+12", "0+0"}) {
 		t.Errorf("Dovecot has sent %q to mbsync:\n%s", sentBy(log), log)
 	}
 	ids := mailboxIDs(t, filepath.Join(old, "example.org/ann/Maildir"))

@@ -32,6 +32,12 @@
 // import is run again; one that lies in two folders of the source lies in two folders here, with one EMAILID.
 // Two imports into one folder at the same time may both bring a message.
 //
+// # Dovecot
+//
+// A whole household comes from a Dovecot server (dovecot.go, passwdfile.go) and goes to one (dovecotexport.go, dovecotfiles.go): trees are
+// copied file by file with the lists in them, so that every number and identity stays, and mail programs notice nothing. A tree may
+// be copied again while it is not used, and is then as the one that it comes from: what went away there goes here.
+//
 // # The parts
 //
 // A Source (source.go) shows folders and messages: mbox.go and mboxreader.go, maildir.go, eml.go. Import (import.go) compares them with

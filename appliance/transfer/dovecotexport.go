@@ -89,7 +89,7 @@ func (e DovecotExport) Plan() (messages, octets int64, err error) {
 	}
 	root, err := os.OpenRoot(e.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return messages, octets, nil
+		return messages, octets, e.fits(filepath.Dir(filepath.Clean(e.Dir)), octets)
 	}
 	if err != nil {
 		return 0, 0, err
@@ -195,7 +195,12 @@ func (e DovecotExport) checkRoom(root *os.Root, octets int64) error {
 		}
 		octets -= there
 	}
-	free, _, err := maildir.Space(e.Dir)
+	return e.fits(e.Dir, octets)
+}
+
+// fits refuses what the disk that dir is on cannot hold.
+func (e DovecotExport) fits(dir string, octets int64) error {
+	free, _, err := maildir.Space(dir)
 	if err != nil || octets <= free {
 		return err
 	}

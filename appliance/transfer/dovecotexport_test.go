@@ -143,6 +143,9 @@ func TestDovecotExportRoom(t *testing.T) {
 	t.Parallel()
 	const huge = "cur/1.huge,S=9000000000000000000:2,"
 	e := samplePeople(t, map[string]string{huge: "x"})
+	if _, _, err := e.Plan(); err == nil || !strings.Contains(err.Error(), "there is not enough room in "+e.Dir) {
+		t.Errorf("dry run: %v", err)
+	}
 	if _, err := e.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "there is not enough room in "+e.Dir) {
 		t.Errorf("%v", err)
 	}

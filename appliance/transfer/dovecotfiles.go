@@ -297,6 +297,9 @@ What to do, as root, on the machine where Dovecot runs (here: Debian 12)
        virtual_mailbox_maps = hash:%[1]s/aliases
        virtual_transport = lmtp:unix:private/dovecot-lmtp
        recipient_delimiter = +
+
+The way back, with all that is there then, into a new household:
+  letterbox import dovecot --passwd passwd --domain DOMAIN mail
 `
 
 // passwords says whose password is good for what.
@@ -318,7 +321,11 @@ func (d *dovecotFiles) passwords() []string {
 
 // lost says what there is no place for.
 func (d *dovecotFiles) lost() []string {
-	list := []string{"Messages that were deleted and kept for a while", "Signing in with an alias in place of the name"}
+	list := []string{
+		"Messages that were deleted and kept for a while",
+		"When a message was put into its folder (SAVEDATE, RFC 8514): Dovecot goes by\n    its files there",
+		"Signing in with an alias in place of the name",
+	}
 	if d.household.Quotas {
 		list = append(list, "How much mail people may have: Dovecot's quota plugin does that")
 	}
