@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"io"
+	"strings"
 )
 
 // A Search is a text that is looked for in one place of messages: a needle, and
@@ -24,10 +25,14 @@ func TextSearch(text string) *Search {
 func BodySearch(text string) *Search { return &Search{needle: NewNeedle(text).folded, body: true} }
 
 // FieldSearch looks for text in the values of the fields of that name in the
-// message's own header (HEADER).
+// message's own header (HEADER). Names are ASCII, in any case of their letters; no
+// field has another one.
 func FieldSearch(name, text string) *Search {
-	return &Search{needle: NewNeedle(text).folded, prefix: appendFolded(nil, []byte(name+": ")), header: true}
+	return &Search{needle: NewNeedle(text).folded, prefix: asciiLower(nil, []byte(name+": ")), header: canBeField(name)}
 }
+
+// canBeField reports whether a field may have the name. What ends a name is in none.
+func canBeField(name string) bool { return isASCII([]byte(name)) && strings.IndexByte(name, ':') < 0 }
 
 // Parts returns what the text that WriteSearchText writes of a message holds,
 // each within a segment, where the search finds something: what can be ruled out

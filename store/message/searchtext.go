@@ -11,8 +11,8 @@ const SegmentEnd = 0xFF
 
 // WriteSearchText writes the text that SEARCH looks through to w: folded, in
 // segments, each with SegmentEnd behind it. A segment is a header field, "name:
-// value" with the value decoded, or the text of a part, decoded; what is no text
-// is not read. First come the fields of the message's own header, head octets in
+// value" with the value decoded, behind a space where the name is not ASCII, or the
+// text of a part, decoded; what is no text is not read. First come the fields of the message's own header, head octets in
 // all, then the body: the fields of parts and of messages inside, and their
 // texts, in the order of the parts. Text in an unknown encoding stays as it is.
 //
@@ -63,7 +63,11 @@ func (w *textWalk) header(part int) error {
 	l := lines{r: w.box.lines}
 	l.r.Reset(w.section(w.s.Parts[part].Header))
 	return l.scan(func(name string, value []byte) bool {
-		text := append(append(w.box.raw[:0], name...), ": "...)
+		text := w.box.raw[:0]
+		if !canBeField(name) { // folded, it could be taken for another one
+			text = append(text, ' ')
+		}
+		text = append(append(text, name...), ": "...)
 		text = appendHeaderText(text, value)
 		_, more := w.to.piece(appendFolded(w.box.folded, text))
 		w.done = !more || !w.to.end()
