@@ -2,9 +2,11 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
+	"strings"
 
 	"letterbox/appliance/config"
 )
@@ -49,7 +51,7 @@ func (s *server) setQuota(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.updatePerson(r, func(p *config.Person, _ *config.Config) error {
+	return nil, plainQuota(s.updatePerson(r, func(p *config.Person, _ *config.Config) error {
 		bytes, err := bound(change.Bytes, int64(p.Quota.Bytes), math.MaxInt64, "bytes")
 		if err != nil {
 			return err
@@ -60,7 +62,27 @@ func (s *server) setQuota(r *http.Request) (any, error) {
 		}
 		p.Quota = config.Quota{Bytes: config.Size(bytes), Messages: int(messages)}
 		return nil
-	})
+	}))
+}
+
+// plainQuota says what is wrong with a quota without the names that the configuration has for it.
+func plainQuota(err error) error {
+	var faults config.Faults
+	if !errors.As(err, &faults) {
+		return err
+	}
+	var reasons []string
+	for _, f := range faults {
+		switch _, key, _ := strings.Cut(f.Field, "."); key {
+		case "quota":
+			reasons = append(reasons, "the size "+f.Reason)
+		case "quota-messages":
+			reasons = append(reasons, "the number of messages "+f.Reason)
+		default: // something else is wrong with the configuration
+			return err
+		}
+	}
+	return &Error{Status: http.StatusUnprocessableEntity, Reason: strings.Join(reasons, "; "), Field: faults[0].Field}
 }
 
 // bound returns a bound as the configuration has it, was if it is not changed.

@@ -31,20 +31,22 @@ func TestQuota(t *testing.T) {
 		told   Quota
 		status int
 		field  string
+		reason string
 	}{
-		{"ann", QuotaChange{}, config.Quota{}, Quota{}, 0, ""},
-		{"ann", QuotaChange{Bytes: n(5 * gb)}, config.Quota{Bytes: 5 * config.GB}, Quota{Bytes: 5 * gb}, 0, ""},
-		{"Ann", QuotaChange{Messages: n(1000)}, config.Quota{Bytes: 5 * config.GB, Messages: 1000}, Quota{5 * gb, 1000}, 0, ""},
-		{"ann", QuotaChange{Bytes: n(NoQuota), Messages: n(DefaultQuota)}, config.Quota{Bytes: config.Unlimited}, Quota{}, 0, ""},
-		{"ann", QuotaChange{Bytes: n(5 * gb), Messages: n(3)}, config.Quota{}, Quota{}, http.StatusUnprocessableEntity, "person[0].quota-messages"},
-		{"ann", QuotaChange{Bytes: n(-2)}, config.Quota{}, Quota{}, http.StatusUnprocessableEntity, "bytes"},
-		{"ann", QuotaChange{Messages: n(1 << 40)}, config.Quota{}, Quota{}, http.StatusUnprocessableEntity, "messages"},
-		{"cleo", QuotaChange{Bytes: n(5 * gb)}, config.Quota{}, Quota{}, http.StatusNotFound, ""},
+		{"ann", QuotaChange{}, config.Quota{}, Quota{}, 0, "", ""},
+		{"ann", QuotaChange{Bytes: n(5 * gb)}, config.Quota{Bytes: 5 * config.GB}, Quota{Bytes: 5 * gb}, 0, "", ""},
+		{"Ann", QuotaChange{Messages: n(1000)}, config.Quota{Bytes: 5 * config.GB, Messages: 1000}, Quota{5 * gb, 1000}, 0, "", ""},
+		{"ann", QuotaChange{Bytes: n(NoQuota), Messages: n(DefaultQuota)}, config.Quota{Bytes: config.Unlimited}, Quota{}, 0, "", ""},
+		{"ann", QuotaChange{Bytes: n(5 * gb), Messages: n(3)}, config.Quota{}, Quota{}, http.StatusUnprocessableEntity, "person[0].quota-messages", `the number of messages must be between 100 and 1000000000, or "none"`},
+		{"ann", QuotaChange{Bytes: n(-2)}, config.Quota{}, Quota{}, http.StatusUnprocessableEntity, "bytes", ""},
+		{"ann", QuotaChange{Bytes: n(1000)}, config.Quota{}, Quota{}, http.StatusUnprocessableEntity, "person[0].quota", `the size must be between 1 MB and 1000000 GB, or "none"`},
+		{"ann", QuotaChange{Messages: n(1 << 40)}, config.Quota{}, Quota{}, http.StatusUnprocessableEntity, "messages", ""},
+		{"cleo", QuotaChange{Bytes: n(5 * gb)}, config.Quota{}, Quota{}, http.StatusNotFound, "", ""},
 	} {
 		before, _ := h.Config()
 		err := c.SetQuota(t.Context(), step.person, step.change)
 		if step.status != 0 {
-			refused(t, err, step.status, step.field, "")
+			refused(t, err, step.status, step.field, step.reason)
 			if now, _ := h.Config(); !now.Equal(before) {
 				t.Errorf("%+v was refused and changed something", step.change)
 			}

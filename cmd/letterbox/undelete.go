@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -35,6 +36,26 @@ func (w which) chosen(ids []string) (chosen control.Which, some bool) {
 	return chosen, *w.all || chosen.Folder != "" || chosen.Since != "" || chosen.Until != "" || len(ids) > 0
 }
 
+// allFound says what is wrong where not all that was chosen was found.
+func allFound(chosen control.Which, found int, person string) error {
+	ids := make(map[string]bool)
+	for _, id := range chosen.IDs {
+		ids[id] = true
+	}
+	switch {
+	case found == 0 && !everything(chosen):
+		return fmt.Errorf("nothing like that is kept: 'letterbox undelete --list %s' shows what is", config.FoldName(person))
+	case found < len(ids):
+		return fmt.Errorf("not every ID names something that is kept: 'letterbox undelete --list %s' shows what is", config.FoldName(person))
+	}
+	return nil
+}
+
+// everything reports whether nothing was chosen in particular.
+func everything(w control.Which) bool {
+	return w.Folder == "" && w.Since == "" && w.Until == "" && len(w.IDs) == 0
+}
+
 // undelete brings back what a person has deleted, or lists it.
 func undelete(ctx context.Context, args []string, c console) error {
 	f := newDataFlags("undelete", c)
@@ -52,7 +73,10 @@ func undelete(ctx context.Context, args []string, c console) error {
 		if err != nil {
 			return err
 		}
-		return say(c, "%s came back to %s.", transfer.Messages(int64(n)), config.FoldName(words[0]))
+		if n > 0 || everything(chosen) {
+			err = say(c, "%s came back to %s.", transfer.Messages(int64(n)), config.FoldName(words[0]))
+		}
+		return errors.Join(err, allFound(chosen, n, words[0]))
 	})
 }
 
@@ -69,7 +93,10 @@ func purge(ctx context.Context, args []string, c console) error {
 		if err != nil {
 			return err
 		}
-		return say(c, "%s of %s went for good; %s are free.", transfer.Messages(int64(done.Messages)), config.FoldName(words[0]), transfer.Octets(done.Octets))
+		if done.Messages > 0 || everything(chosen) {
+			err = say(c, "%s of %s went for good; %s are free.", transfer.Messages(int64(done.Messages)), config.FoldName(words[0]), transfer.Octets(done.Octets))
+		}
+		return errors.Join(err, allFound(chosen, done.Messages, words[0]))
 	})
 }
 
