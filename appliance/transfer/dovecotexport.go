@@ -215,7 +215,7 @@ func (e DovecotExport) person(ctx context.Context, t *target, name string, files
 		return one, err
 	}
 	dir := filepath.Join(t.dir, "mail", name)
-	if err := errors.Join(os.MkdirAll(dir, 0o700), atomicfile.SyncDir(t.dir), atomicfile.SyncDir(filepath.Dir(dir))); err != nil {
+	if err := makeDurable(t.dir, filepath.Dir(dir), dir); err != nil {
 		return one, err
 	}
 	if mail == nil {
@@ -228,4 +228,18 @@ func (e DovecotExport) person(ctx context.Context, t *target, name string, files
 	}
 	one.ExportReport, err = ExportMaildir(ctx, Export{Mail: mail, Person: name, Dir: filepath.Join(dir, "Maildir"), again: true}, p)
 	return one, err
+}
+
+// makeDurable makes directories, each in the one before it, which is there. Those that are there already are made durable as well: that
+// may be where an earlier run was stopped.
+func makeDurable(dirs ...string) error {
+	for i, dir := range dirs[1:] {
+		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := atomicfile.SyncDir(dirs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }

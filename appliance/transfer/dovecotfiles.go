@@ -109,6 +109,14 @@ func (d *dovecotFiles) take(person, folder string, file maildir.FolderFile) {
 // standardUses are those of the folders that everybody has.
 var standardUses = [][2]string{{"Drafts", `\Drafts`}, {"Sent", `\Sent`}, {"Junk", `\Junk`}, {"Trash", `\Trash`}, {"Archive", `\Archive`}}
 
+// What the files are called.
+const (
+	passwdName  = "passwd"
+	confName    = "dovecot.conf"
+	aliasesName = "aliases"
+	readmeName  = "README.txt"
+)
+
 // write writes the files, which may be there.
 func (d *dovecotFiles) write(root *os.Root) error {
 	for _, standard := range standardUses {
@@ -117,10 +125,10 @@ func (d *dovecotFiles) write(root *os.Root) error {
 		}
 	}
 	for _, file := range []struct{ name, text string }{
-		{"passwd", d.passwd()},
-		{"dovecot.conf", d.conf()},
-		{"aliases", d.aliases()},
-		{"README.txt", d.readme()},
+		{passwdName, d.passwd()},
+		{confName, d.conf()},
+		{aliasesName, d.aliases()},
+		{readmeName, d.readme()},
 	} {
 		if err := atomicfile.WriteIn(root, file.name, []byte(file.text), 0o600); err != nil {
 			return err
@@ -197,7 +205,7 @@ mail_plugins = listescape
 namespace inbox {
   inbox = yes
   separator = /
-`, quoteDovecot(d.path("passwd")), quoteDovecot(d.path("mail")+"/%n"))
+`, quoteDovecot(d.path(passwdName)), quoteDovecot(d.path("mail")+"/%n"))
 	names := make([]string, 0, len(d.uses))
 	for name := range d.uses {
 		names = append(names, name)

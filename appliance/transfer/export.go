@@ -241,6 +241,9 @@ func openTarget(dir, kind, person, folder string, again bool) (_ *target, err er
 // take refuses what is not ours to write into, and begins what was not begun.
 func (t *target) take(again bool) error {
 	begun, err := t.begun(again)
+	if err == nil {
+		err = t.clearLeftovers()
+	}
 	if err != nil || begun {
 		return err
 	}
@@ -251,14 +254,10 @@ func (t *target) take(again bool) error {
 func (t *target) begun(again bool) (bool, error) {
 	begun, err := readExportFile(t.root)
 	if errors.Is(err, fs.ErrNotExist) {
-		names, err := firstNames(t.root, ".", "", 1)
-		if err != nil {
-			return false, err
+		if t.isNew, err = t.empty(); err == nil && !t.isNew && !again {
+			err = fmt.Errorf("%s is not empty, and no export was begun there: choose a folder that is new or empty", t.dir)
 		}
-		if t.isNew = len(names) == 0; !t.isNew && !again {
-			return false, fmt.Errorf("%s is not empty, and no export was begun there: choose a folder that is new or empty", t.dir)
-		}
-		return false, nil
+		return false, err
 	}
 	if err != nil {
 		return false, err
@@ -273,6 +272,29 @@ func (t *target) begun(again bool) (bool, error) {
 	}
 	t.folders = begun.folders
 	return true, nil
+}
+
+// empty reports whether there is nothing in the target, or nothing but what is left of an export that ended in its first moment.
+func (t *target) empty() (bool, error) {
+	const few = 16
+	names, err := firstNames(t.root, ".", "", few)
+	return len(names) < few && !slices.ContainsFunc(names, func(name string) bool { return !isLeftover(name) }), err
+}
+
+// isLeftover reports whether a file in the target is one that was to take the place of one of ours when the export ended.
+func isLeftover(name string) bool {
+	replaced, _, _ := strings.Cut(name, ".tmp-")
+	return atomicfile.IsTemp(name) && slices.Contains([]string{exportFile, passwdName, confName, aliasesName, readmeName}, replaced)
+}
+
+// clearLeftovers removes them.
+func (t *target) clearLeftovers() error {
+	return inNameOrder(t.root, ".", namesAtOnce, func(name string) error {
+		if !isLeftover(name) {
+			return nil
+		}
+		return t.root.Remove(name)
+	})
 }
 
 // exportOf says what an export takes.

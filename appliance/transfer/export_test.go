@@ -249,3 +249,22 @@ func FuzzExportFile(f *testing.F) {
 		}
 	})
 }
+
+// TestExportEndedAtOnce: what a crash in its first moment leaves of an export keeps nobody from beginning again, and nothing else does.
+func TestExportEndedAtOnce(t *testing.T) {
+	t.Parallel()
+	left := exportFile + ".tmp-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	e := Export{Mail: exportable(t, tree(t, sampleMail(2))), Person: "ann"}
+	for _, other := range []string{"", exportFile + ".tmp-notes", "notes.tmp-ABCDEFGHIJKLMNOPQRSTUVWXYZ"} {
+		files := map[string]string{left: "letterbox-"}
+		if other != "" {
+			files[other] = "x"
+		}
+		e.Dir = tree(t, files)
+		_, err := ExportMbox(t.Context(), e, nil)
+		_, there := os.Stat(filepath.Join(e.Dir, left))
+		if other == "" && (err != nil || there == nil) || other != "" && (err == nil || there != nil) {
+			t.Errorf("beside %q: %v, what was left: %v", other, err, there)
+		}
+	}
+}
