@@ -293,6 +293,10 @@ func (p *DovecotPlan) note() {
 			p.notes = append(p.notes, fmt.Sprintf("%s: %s without a dovecot-uidlist, so that mail programs download it again: %s; if Dovecot keeps its lists elsewhere (CONTROL= in mail_location), put them beside the mail first",
 				one.name, folders(len(one.Unnumbered)), strings.Join(one.Unnumbered, ", ")))
 		}
+		if len(one.ManyKeywords) > 0 {
+			p.notes = append(p.notes, fmt.Sprintf("%s: %s with 26 keywords: if there are more, Dovecot alone knows which messages have them, and they do not come along: %s",
+				one.name, folders(len(one.ManyKeywords)), strings.Join(one.ManyKeywords, ", ")))
+		}
 		if one.Mail == nil {
 			p.notes = append(p.notes, fmt.Sprintf("%s has no mail there", one.name))
 		}

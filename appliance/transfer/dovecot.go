@@ -26,6 +26,7 @@ type DovecotPerson struct {
 	// What there is.
 	Messages, Octets int64
 	Unnumbered       []string // folders without dovecot-uidlist
+	ManyKeywords     []string // folders with as many keywords as there are letters: of any more Dovecot's index alone knows
 }
 
 // A Dovecot is what a Dovecot server left, or works on still: the mail of its people.
@@ -288,6 +289,9 @@ func (p *DovecotPerson) measure(ctx context.Context) error {
 		if messages > 0 && !isNumbered(p.Mail, name) {
 			p.Unnumbered = append(p.Unnumbered, name)
 		}
+		if messages > 0 && isFullOfKeywords(p.Mail, name) {
+			p.ManyKeywords = append(p.ManyKeywords, name)
+		}
 	}
 	return nil
 }
@@ -304,6 +308,17 @@ func isNumbered(mail *maildir.Reader, name string) bool {
 	}
 	defer list.Close()
 	return list.Header().UIDValidity != 0
+}
+
+// isFullOfKeywords reports whether every letter stands for a keyword.
+func isFullOfKeywords(mail *maildir.Reader, name string) bool {
+	f, err := mail.Folder(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	k, err := f.Keywords()
+	return err == nil && !slices.Contains(k[:], "")
 }
 
 // CopyTree writes the whole of a Dovecot person's mail into dir, as ExportMaildir does; a tree that is there already is brought up to date.
