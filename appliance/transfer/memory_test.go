@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -109,6 +111,10 @@ func TestMemory(t *testing.T) { // not parallel: it weighs the heap of all
 	if grown := int64(large.peak) - int64(small.peak); grown > 100*(large.messages-small.messages)+256<<10 {
 		t.Errorf("30 MB take %d octets of heap, 300 MB %d", small.peak, large.peak)
 	}
+	small, large = weigh(newEndless(200, 2000)), weigh(newEndless(200, 20_000))
+	if grown := int64(large.peak) - int64(small.peak); grown > 100*(large.messages-small.messages)+256<<10 {
+		t.Errorf("2,000 messages take %d octets of heap, 20,000 %d", small.peak, large.peak)
+	}
 	// One message, many lines and one line of 100 MB.
 	for _, size := range []int64{100, 100_000_000} {
 		line := &endless{record: []byte(from + "\n"), number: -10, n: 1}
@@ -124,5 +130,53 @@ func TestMemory(t *testing.T) { // not parallel: it weighs the heap of all
 		if cap(r.out)+cap(r.blank)+cap(r.next) > 2*mboxBuffer {
 			t.Errorf("a line of %d octets is kept: %d", size, cap(r.out))
 		}
+	}
+}
+
+// TestFilesMemory: a folder with ten times as many files takes no more memory, but for their names, some at a time, and some octets a
+// message.
+func TestFilesMemory(t *testing.T) { // not parallel: it weighs the heap of all
+	const few, many = 500, 5000
+	write := func(dir, name string, n int) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			text := fmt.Sprintf("Subject: message %d\n\n%s\n", i, strings.Repeat("some words ", 200))
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf(name, i)), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, open := range map[string]func(n int) (Source, error){
+		"Maildir": func(n int) (Source, error) {
+			dir := t.TempDir()
+			write(filepath.Join(dir, "cur"), "1700000000.M%dP1.host:2,S", n)
+			return OpenMaildir([]string{dir}, "")
+		},
+		"eml": func(n int) (Source, error) {
+			dir := t.TempDir()
+			write(dir, "a file whose name is not short %d.eml", n)
+			return OpenEML([]string{dir}, "")
+		},
+	} {
+		weigh := func(n int) int64 {
+			src, err := open(n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.(io.Closer).Close()
+			s := &scales{buf: make([]byte, 32<<10)}
+			report, err := Import(t.Context(), src, s, nil)
+			if added, _ := report.Added(); err != nil || added != int64(n) {
+				t.Fatalf("%d messages, %v", added, err)
+			}
+			return int64(s.peak)
+		}
+		small, large := weigh(few), weigh(many)
+		if grown := large - small; grown > (100+150)*(many-few)+256<<10 {
+			t.Errorf("%s: %d messages take %d octets of heap, %d %d", name, few, small, many, large)
+		}
+		t.Logf("%s: %d messages take %d octets of heap, %d %d", name, few, small, many, large)
 	}
 }

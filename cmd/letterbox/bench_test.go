@@ -32,6 +32,7 @@ func TestBench(t *testing.T) {
 		{"append", benchAppend},
 		{"written", benchWritten},
 		{"large", benchLarge},
+		{"import", benchImport},
 		{"idle", benchIdle},
 	} {
 		t.Run(part.name, part.run)
