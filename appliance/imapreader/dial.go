@@ -85,7 +85,9 @@ func (c *Conn) begin(ctx context.Context, server Server, raw net.Conn) error {
 			return err
 		}
 	}
-	if err := c.greeting(); err != nil {
+	if err := c.greeting(); IsRefused(err) {
+		return fmt.Errorf("%s does not take the connection: %w", server.Host, err)
+	} else if err != nil {
 		return fmt.Errorf("%s does not answer like an IMAP server: %w", server.Host, err)
 	}
 	if server.Security == STARTTLS {

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,19 +68,19 @@ func (s *IMAP) hangUp() {
 	s.conn, s.open = nil, ""
 }
 
-func (s *IMAP) connect(ctx context.Context) error {
-	conn, err := imapreader.Dial(ctx, s.account.Server)
-	if err == nil {
-		s.conn = conn
-		err = conn.SignIn(s.account.User, s.account.Password)
+func (s *IMAP) connect(ctx context.Context) (err error) {
+	if s.conn, err = imapreader.Dial(ctx, s.account.Server); err == nil {
+		err = s.signIn()
 	}
 	if err == nil {
 		return nil
 	}
 	s.hangUp()
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
+	return cmp.Or(ctx.Err(), err)
+}
+
+func (s *IMAP) signIn() error {
+	err := s.conn.SignIn(s.account.User, s.account.Password)
 	if imapreader.IsRefused(err) || errors.Is(err, imapreader.ErrNoPassword) || errors.Is(err, imapreader.ErrUnencrypted) {
 		return signInError(s.account.Server.Host, s.account.User, err)
 	}
