@@ -43,6 +43,10 @@ type Change struct {
 // by one goroutine at a time.
 type Fault func(Change) syscall.Errno
 
+// A BadSpot says whether octets of a file cannot be read, those from one offset up to another; of a directory, whose
+// offsets mean nothing, whether it cannot be listed. It is called by one goroutine at a time.
+type BadSpot func(path string, from, to int64) bool
+
 // A Disk is a file system in memory. It may be used by several goroutines.
 type Disk struct {
 	Path string // where it is mounted
@@ -54,6 +58,7 @@ type Disk struct {
 
 	mu      sync.Mutex // guards what follows and all nodes
 	fault   Fault
+	bad     BadSpot
 	events  []event
 	lastIno uint64
 }
@@ -109,6 +114,20 @@ func (d *Disk) SetFault(f Fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fault = f
+}
+
+// SetBadSpot makes readings that touch a bad spot fail from now on with EIO, also of what the kernel has in its cache; nil heals
+// the disk.
+func (d *Disk) SetBadSpot(b BadSpot) {
+	d.mu.Lock()
+	d.bad = b
+	d.mu.Unlock()
+	d.m.forget(d)
+}
+
+// unreadable reports whether a reading fails. The caller holds mu.
+func (d *Disk) unreadable(n *node, from, to int64) bool {
+	return d.bad != nil && d.bad(n.path(), from, to)
 }
 
 // Now is how long the history is: a moment for PowerCut.

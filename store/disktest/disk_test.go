@@ -166,3 +166,38 @@ func TestInteropFaults(t *testing.T) {
 	}
 	must(t, os.Remove(path))
 }
+
+// TestInteropBadSpot: what is in a bad spot cannot be read, what is before and behind it can, and a healed disk is a whole one.
+func TestInteropBadSpot(t *testing.T) {
+	t.Parallel()
+	d := New(t).NewDisk()
+	path := filepath.Join(d.Path, "a")
+	text := []byte(strings.Repeat("0123456789abcdef", 64<<10/16))
+	must(t, os.WriteFile(path, text, 0o600), os.WriteFile(filepath.Join(d.Path, "b"), text, 0o600))
+	d.SetBadSpot(func(path string, from, to int64) bool { return path == "a" && from < 20_001 && 20_000 < to })
+	f, err := os.Open(path)
+	must(t, err)
+	defer f.Close()
+	const page = 4096
+	for at := int64(0); at < int64(len(text)); at += page {
+		b := make([]byte, page)
+		n, err := f.ReadAt(b, at)
+		if bad := at == 20_000/page*page; bad && !errors.Is(err, syscall.EIO) || !bad && (n != page || err != nil) {
+			t.Errorf("at %d: %d octets, %v", at, n, err)
+		}
+	}
+	if got, err := os.ReadFile(path); len(got) != 20_000/page*page || !errors.Is(err, syscall.EIO) {
+		t.Errorf("up to the spot there are %d octets, %v", len(got), err)
+	}
+	if got, err := os.ReadFile(filepath.Join(d.Path, "b")); len(got) != len(text) || err != nil {
+		t.Errorf("of another file there are %d octets, %v", len(got), err)
+	}
+	d.SetBadSpot(func(path string, _, _ int64) bool { return path == "" })
+	if _, err := os.ReadDir(d.Path); !errors.Is(err, syscall.EIO) {
+		t.Errorf("listing the directory: %v", err)
+	}
+	d.SetBadSpot(nil)
+	if got, err := os.ReadFile(path); string(got) != string(text) || err != nil {
+		t.Errorf("healed, there are %d octets, %v", len(got), err)
+	}
+}

@@ -18,6 +18,8 @@
 //     there in part, or as zeros where a file had grown.
 //   - A rename inside a directory is there whole or not at all. After one between
 //     directories the file may have both names, never none.
+//   - What is in a bad spot cannot be read (SetBadSpot), and all around it can: the
+//     system reads ahead in larger pieces, and page by page where that fails.
 //   - A change that a sync failed to write is not made safe by a later one: the
 //     system takes it for written.
 package disktest

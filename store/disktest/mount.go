@@ -95,6 +95,21 @@ func (d *Disk) Eject() {
 	d.m.server.EntryNotify(fuse.FUSE_ROOT_ID, d.name)
 }
 
+// forget makes the kernel read all files of a disk again.
+func (m *Mount) forget(d *Disk) {
+	m.mu.Lock()
+	var ids []uint64
+	for id, n := range m.nodes {
+		if n.disk == d && n.mode&syscall.S_IFMT == syscall.S_IFREG {
+			ids = append(ids, id)
+		}
+	}
+	m.mu.Unlock()
+	for _, id := range ids {
+		m.server.InodeNotify(id, 0, 0) // one that it does not have is no matter
+	}
+}
+
 // register gives a node its number for the kernel.
 func (m *Mount) register(n *node) {
 	m.mu.Lock()
@@ -287,6 +302,10 @@ func (m *Mount) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadR
 		return nil, stale
 	}
 	from := min(in.Offset, uint64(len(n.data)))
+	to := min(from+uint64(len(buf)), uint64(len(n.data)))
+	if from < to && n.disk.unreadable(n, int64(from), int64(to)) {
+		return nil, fuse.EIO
+	}
 	return fuse.ReadResultData(buf[:copy(buf, n.data[from:])]), fuse.OK
 }
 
@@ -356,6 +375,9 @@ func (m *Mount) list(id uint64) ([]fuse.DirEntry, fuse.Status) {
 	defer unlock()
 	if dir == nil {
 		return nil, stale
+	}
+	if dir.disk.unreadable(dir, 0, 0) {
+		return nil, fuse.EIO
 	}
 	list := make([]fuse.DirEntry, 0, len(dir.entries))
 	for name, n := range dir.entries {
