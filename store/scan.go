@@ -375,6 +375,9 @@ func (s *scan) renew() {
 		}
 		r := s.m.x.Records[c.at]
 		s.m.appendData(&r, &index.Entry{index.BaseName: []byte(c.entry.Name.Base), index.GUID: []byte(s.l.guids[r.UID])})
+		if _, err := s.m.base(&r); err != nil { // it lies where nothing can be read
+			r.Bits |= index.Odd
+		}
 		if c.bits &^= index.Parsed | index.HasText; r.Bits&index.Odd != 0 {
 			c.bits, c.odd = c.bits|index.Odd, c.entry.File
 		}

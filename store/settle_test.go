@@ -35,6 +35,7 @@ func openOn(t *testing.T, dir string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { s.Close() }) // before the disk is taken away, if the test ends early
 	return s
 }
 

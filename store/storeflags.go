@@ -130,15 +130,17 @@ func (m *Mailbox) renameFor(cs []flagChange, op FlagOp, f Flags) error {
 		}
 		return err
 	}
-	rs := make([]maildir.Renaming, len(cs))
+	rs := make([]maildir.Renaming, 0, len(cs))
 	for i := range cs {
-		rs[i] = maildir.Renaming{From: cs[i].from, To: cs[i].to}
+		if cs[i].err == nil { // else its name is lost
+			rs = append(rs, maildir.Renaming{From: cs[i].from, To: cs[i].to})
+		}
 	}
 	errs, err := m.folder.Rename(rs)
 	lost := false
 	for i := range cs {
 		if cs[i].err == nil {
-			cs[i].err = errs[i]
+			cs[i].err, errs = errs[0], errs[1:]
 		}
 		lost = lost || errors.Is(cs[i].err, fs.ErrNotExist)
 	}

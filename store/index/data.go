@@ -153,15 +153,24 @@ func (d *Data) fill(off int64, n int) ([]byte, error) {
 	}
 	got, err := d.f.ReadAt(w, off)
 	if got < n {
-		if err == nil || err == io.EOF {
-			err = ErrNoData
-		}
-		return nil, err
+		return nil, noData(err)
 	}
 	if len(w) <= windowSize {
 		d.window = w[:got]
 	}
 	return w[:n], nil
+}
+
+// noData says that what could not be read of a data file is lost: a cache with a bad
+// spot is no better than one without what was there.
+func noData(err error) error {
+	switch {
+	case err == nil, err == io.EOF:
+		return ErrNoData
+	case errors.Is(err, fs.ErrClosed):
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoData, err)
 }
 
 // header reads the header of the entry at off.
