@@ -317,6 +317,11 @@ func (p *program) some(box int, without []int, count int) (uids imap.UIDSet, of 
 		}
 		return len(ns) < count
 	}, 0)
+	if len(ns) > 0 { // the server may leave out what it has not told of yet
+		if err := p.c.Noop().Wait(); err != nil {
+			return nil, nil, nil, err
+		}
+	}
 	of = map[imap.UID]int{}
 	for _, n := range ns {
 		found, err := p.c.UIDSearch(&imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: "Subject", Value: mark(n)}}}, nil).Wait()
