@@ -7,7 +7,7 @@
 //     power cut, the same command goes on where it stopped.
 //   - Nothing is left out in silence: what could not be taken is named in the Report.
 //   - What has no room is told before anything is done, as far as it can be known then (room.go), and no folder is made for it.
-//   - Memory does not grow with a message or a folder, but for some 30 octets for each message of the folder at hand.
+//   - Memory does not grow with a message or a folder, but for some 70 octets for each message of the folder at hand.
 //   - An export changes nothing in the household, writes nothing over a file that is not its own, and what it has finished is on the
 //     disk.
 //

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -305,20 +304,15 @@ func (k *maildirFlags) of(f *maildir.FolderReader, n maildir.Name) (flags []stri
 }
 
 // maildirMarks knows the EMAILIDs of a folder's messages, as a letterbox has them: a message is called by its base name, unless
-// dovecot-uidlist names another GUID for it. It holds 16 octets for each such message.
+// dovecot-uidlist names another GUID for it. It holds some 40 octets for each such message.
 type maildirMarks struct {
 	seed  maphash.Seed
-	named []markedBase // in order
-}
-
-type markedBase struct {
-	base uint64 // hash
-	mark emailMark
+	named map[uint64]emailMark // by the hash of the base name
 }
 
 // newMaildirMarks reads the list, as far as it can be read.
 func newMaildirMarks(f *maildir.FolderReader) *maildirMarks {
-	k := &maildirMarks{seed: maphash.MakeSeed()}
+	k := &maildirMarks{maphash.MakeSeed(), make(map[uint64]emailMark)}
 	list, err := f.ReadUIDList()
 	if err != nil {
 		return k
@@ -326,19 +320,16 @@ func newMaildirMarks(f *maildir.FolderReader) *maildirMarks {
 	defer list.Close()
 	for rec, err := range list.All() {
 		if err == nil && rec.GUID != "" {
-			k.named = append(k.named, markedBase{maphash.String(k.seed, rec.Base), markOf(maildir.EmailID(rec.GUID))})
+			k.named[maphash.String(k.seed, rec.Base)] = markOf(maildir.EmailID(rec.GUID))
 		}
 	}
-	slices.SortFunc(k.named, markedBase.compare)
 	return k
 }
 
-func (m markedBase) compare(other markedBase) int { return cmp.Compare(m.base, other.base) }
-
 // of is the mark of the message with this base name.
 func (k *maildirMarks) of(base string) emailMark {
-	if i, ok := slices.BinarySearchFunc(k.named, markedBase{base: maphash.String(k.seed, base)}, markedBase.compare); ok {
-		return k.named[i].mark
+	if mark, ok := k.named[maphash.String(k.seed, base)]; ok {
+		return mark
 	}
 	return markOf(maildir.EmailID(base))
 }
