@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,6 +44,11 @@ type transaction struct {
 type recipient struct {
 	addr   mailaddr.Addr
 	people []string
+}
+
+// isFor tells whether the message comes to a person already, by an address that was accepted.
+func (t *transaction) isFor(person string) bool {
+	return slices.ContainsFunc(t.to, func(r recipient) bool { return slices.Contains(r.people, person) })
 }
 
 // chunking tells whether a message is between its first and its last BDAT.
@@ -88,11 +94,15 @@ func (s *session) Rcpt(_ string, _ *smtp.RcptOptions) error {
 const traceRoom = 1 << 10
 
 // room tells whether an address has room for the message: whether one of its people has, since a message that was
-// accepted is kept for all of them (Mailroom.Deliver).
+// accepted is kept for all of them (Mailroom.Deliver). Who gets it by another address already needs no more.
 func (s *session) room(t *transaction, people []string) error {
 	var full error
 	fits := false
 	for _, person := range people {
+		if t.isFor(person) {
+			fits = true
+			continue
+		}
 		err := s.server.options.Mailroom.Room(person, t.size+traceRoom)
 		switch {
 		case err == nil:
