@@ -187,7 +187,7 @@ func (p knowingClient) folder(t *testing.T, c *imapclient.Client, name string) (
 		}
 		known = remembered{validity: selected.UIDValidity, flags: make(map[imap.UID]string), texts: make(map[imap.UID]string)}
 	}
-	flags, texts := fetchAll(t, c, selected.NumMessages, false)
+	flags, _ := fetchAll(t, c, selected.NumMessages, false)
 	for _, uid := range slices.Sorted(maps.Keys(flags)) {
 		was, has := known.flags[uid]
 		switch {
@@ -206,7 +206,7 @@ func (p knowingClient) folder(t *testing.T, c *imapclient.Client, name string) (
 		}
 	}
 	// What it has is still what the server has under that number.
-	_, texts = fetchAll(t, c, selected.NumMessages, true)
+	_, texts := fetchAll(t, c, selected.NumMessages, true)
 	for uid, text := range texts {
 		if was, has := known.texts[uid]; has && was != text {
 			t.Errorf("%s %d is another message now:\n%s\nand was\n%s", name, uid, text, was)

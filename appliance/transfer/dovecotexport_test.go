@@ -183,6 +183,33 @@ func TestDovecotExportUnreadable(t *testing.T) {
 	}
 }
 
+// TestDovecotExportKeepsCopies: a message that cannot be read any more stays where an earlier run has copied it, under its number.
+func TestDovecotExportKeepsCopies(t *testing.T) {
+	t.Parallel()
+	e := samplePeople(t, sampleMail(4))
+	serving := e
+	serving.Serving = func() bool { return true }
+	if _, err := serving.Run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	from, to := filepath.Join(e.Data, "mail/ann/Maildir/.Lists"), filepath.Join(e.Dir, "mail/ann/Maildir/.Lists")
+	want := messagesIn(t, to)
+	list := readText(t, to, "dovecot-uidlist")
+	if err := errors.Join(os.Remove(filepath.Join(from, "cur/1801.b:2,c")), os.Mkdir(filepath.Join(from, "cur/1801.b:2,c"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	report, err := e.Run(t.Context(), nil)
+	if err != nil || report.Finished || report.People[0].LeftOut != 1 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if got := messagesIn(t, to); !maps.Equal(got, want) || len(got) != 4 {
+		t.Errorf("there are\n%q\nnot\n%q", got, want)
+	}
+	if got := readText(t, to, "dovecot-uidlist"); got != list {
+		t.Errorf("the list is\n%snot\n%s", got, list)
+	}
+}
+
 // TestDovecotFiles: the files beside the mail.
 func TestDovecotFiles(t *testing.T) {
 	t.Parallel()

@@ -184,6 +184,7 @@ type folderCopy struct {
 	batch []copied
 
 	renamed []maildir.Entry // messages that an earlier run copied, under other names
+	partial bool            // not all messages could be read: what an earlier run copied stays
 }
 
 // copied is a message that is written and not yet in its place.
@@ -194,6 +195,7 @@ type copied struct {
 
 func (c *folderCopy) run(ctx context.Context) error {
 	c.here, c.there = make(map[uint64]bool), make(map[uint64]bool)
+	leftOut := c.report.LeftOut
 	err := c.to.Scan(func(e maildir.Entry) error {
 		c.there[c.hash(e.Name.Base)] = true
 		return nil
@@ -216,7 +218,11 @@ func (c *folderCopy) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.removeGone(), c.lists(ctx))
+	c.partial = c.report.LeftOut > leftOut
+	if err := c.removeGone(); err != nil {
+		return err
+	}
+	return c.lists(ctx)
 }
 
 func (c *folderCopy) hash(base string) uint64 { return maphash.String(c.seed, base) }
@@ -343,7 +349,7 @@ func (c *folderCopy) place() error {
 
 // removeGone removes messages that an earlier run copied and that went away since.
 func (c *folderCopy) removeGone() error {
-	if len(c.there) == 0 {
+	if len(c.there) == 0 || c.partial {
 		return nil
 	}
 	var gone []maildir.Ref
@@ -394,11 +400,17 @@ func (c *folderCopy) lists(ctx context.Context) error {
 func (c *folderCopy) lines(list *maildir.UIDListReader) iter.Seq2[maildir.UIDRecord, error] {
 	return func(yield func(maildir.UIDRecord, error) bool) {
 		for rec, err := range list.All() {
-			if (err != nil || c.here[c.hash(rec.Base)]) && !yield(rec, err) {
+			if (err != nil || c.has(rec.Base)) && !yield(rec, err) {
 				return
 			}
 		}
 	}
+}
+
+// has reports whether a message is in the target.
+func (c *folderCopy) has(base string) bool {
+	hash := c.hash(base)
+	return c.here[hash] || c.partial && c.there[hash]
 }
 
 // keywords copies the meaning of the letters in file names.
