@@ -82,7 +82,7 @@ screenshots: ## write a picture of every page of the web UI to the folder SCREEN
 	@ls $(SCREENSHOTS)/*.png
 
 bench: build ## measure speed and memory beside a peer and print the figures
-	$(GO) test -count=1 -tags bench -run '^TestBench' ./cmd/letterbox -v
+	$(GO) test -count=1 -timeout 90m -tags bench -run '^TestBench' ./cmd/letterbox -v
 
 clean: ## delete what the other targets made
 	rm -rf $(BIN)

@@ -32,7 +32,7 @@ cancelled_write_bytes of /proc/PID/io, and the processor time of /proc/PID/stat.
 		t.Fatal(err)
 	}
 	for _, c := range clients {
-		c.until(t, "* 1 EXISTS")
+		c.until(t, "* 2 EXISTS") // beside the welcome
 	}
 	before, worked := h.written(t), h.processorTime(t)
 	time.Sleep(*idleFor)
