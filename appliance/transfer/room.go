@@ -59,7 +59,7 @@ func fits(ctx context.Context, src Source, folders []Folder, dst Destination, p 
 	if room || err != nil {
 		return err
 	}
-	p.Say("there may be too little room: looking first how much is to come")
+	p.Say("looking first how much is to come, and whether there is room for it")
 	report, err := bring(ctx, src, folders, dst, p, pretendBatch)
 	p.again()
 	if err == nil {
