@@ -37,6 +37,7 @@ type Change struct {
 	Path string // below the disk's root; of a rename, the new name
 	From string // of a rename: the old name
 	Size int    // of a write
+	At   int    // how long the history was before it
 }
 
 // A Fault says whether a change fails, and how: 0 lets it succeed. It is called
@@ -161,6 +162,7 @@ func (d *Disk) add(owner *node, e event) int {
 	e.safe = -1
 	e.kind = e.Op
 	i := len(d.events)
+	e.At = i
 	d.events = append(d.events, e)
 	owner.pending = append(owner.pending, i)
 	return i
@@ -283,7 +285,7 @@ func (d *Disk) rename(dir *node, name string, to *node, newName string, noReplac
 	}
 	added := d.put(to, newName, n, event{Change: c})
 	i := d.take(dir, name, n, event{Change: c, cause: added})
-	d.events[i].Change = c
+	d.events[i].Change, d.events[i].At = c, i
 	n.dir, n.name = to, newName
 	return 0
 }
@@ -370,6 +372,7 @@ func (d *Disk) sync(n *node) syscall.Errno {
 	}
 	failed := d.fails(c)
 	i := len(d.events)
+	c.At = i
 	d.events = append(d.events, event{Change: c, kind: c.Op, safe: i, cause: -1})
 	if failed == 0 {
 		for _, p := range n.pending {
