@@ -1,6 +1,6 @@
-//go:build interop && !crash
+//go:build !crash
 
 package store
 
-// thorough makes the tests of power cuts look at more of what may be left: see make crash.
+// thorough makes the tests of crashes look at more of what may be left: see make crash.
 const thorough = false

@@ -1,4 +1,4 @@
-//go:build interop && crash
+//go:build crash
 
 package store
 
