@@ -69,7 +69,13 @@ func (s *syncBuffer) String() string {
 // does not listen yet.
 func newFixture(t testing.TB, change func(*Options)) *fixture {
 	t.Helper()
-	f := &fixture{t: t, dir: t.TempDir(), log: &syncBuffer{}}
+	return newFixtureIn(t, t.TempDir(), change)
+}
+
+// newFixtureIn is newFixture with the data directory dir.
+func newFixtureIn(t testing.TB, dir string, change func(*Options)) *fixture {
+	t.Helper()
+	f := &fixture{t: t, dir: dir, log: &syncBuffer{}}
 	st, err := store.Open(f.dir, store.Options{})
 	if err != nil {
 		t.Fatal(err)
