@@ -18,6 +18,8 @@
 //     refused.
 //   - A UID that stands in a list, damaged lines included, lies below the
 //     UIDNext that is read from it, and Append refuses to write it again.
+//   - A sync that has failed is not believed later: Doubtful lists are written
+//     anew, and what an earlier process may have left is written again (Settle).
 //   - What other programs wrote and we do not understand (flag letters, fields
 //     of the list's head and records, lines of letterbox-folder) is kept.
 //   - Nothing written depends on word size or byte order.
@@ -30,7 +32,9 @@
 // as Dovecot takes them: created exclusively, holding "pid:host"; a lock whose
 // process is dead is removed at once, one that has not been touched for two
 // minutes (subscriptions: half a minute) too. Waiting for one is a timer that
-// backs off from 1 to 64 ms; inside this process nobody waits by timer.
+// backs off from 1 to 64 ms; inside this process nobody waits by timer. Who renames
+// messages holds the lock of the list, too: a Dovecot that reads the directory
+// meanwhile may take them for expunged.
 //
 // Verified against Dovecot 2.3.19 (interop_test.go): it keeps the field
 // that we add to the head of its list (M, the mod-sequence ceiling) and the
