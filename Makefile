@@ -76,8 +76,9 @@ cross-%:
 interop: build cross-linux_arm-6 ## drive a running server with other people's programs (Debian packages: see .ci/run)
 	$(GO) test -count=1 -timeout 30m -tags '$(TAGS) interop browser' -run 'Interop|Browser' ./...
 
-crash: build ## kill the server under load, hundreds of times (LETTERBOX_CRASH_ROUNDS), and look whether anything is lost
-	$(GO) test -count=1 -timeout 60m -tags 'crash' -run '^TestCrash' ./cmd/letterbox -v
+crash: build ## kill the server under load, hundreds of times (LETTERBOX_CRASH_ROUNDS), cut its power, break its disk: is anything lost?
+	$(GO) test -count=1 -timeout 60m -tags '$(TAGS) crash' -run '^TestCrash' ./cmd/letterbox -v
+	$(GO) test -count=1 -timeout 60m -tags '$(TAGS) interop crash' -run '^(TestCrash|TestInteropPowerCut|TestInteropFaults)$$' ./store -v
 
 screenshots: ## write a picture of every page of the web UI to the folder SCREENSHOTS (needs Chromium)
 	@mkdir -p $(SCREENSHOTS)
@@ -85,7 +86,7 @@ screenshots: ## write a picture of every page of the web UI to the folder SCREEN
 	@ls $(SCREENSHOTS)/*.png
 
 bench: build ## measure speed and memory beside a peer and print the figures
-	$(GO) test -count=1 -timeout 90m -tags bench -run '^TestBench' ./cmd/letterbox -v
+	$(GO) test -count=1 -timeout 90m -tags '$(TAGS) bench' -run '^TestBench' ./cmd/letterbox -v
 
 clean: ## delete what the other targets made
 	rm -rf $(BIN)

@@ -36,11 +36,6 @@ const (
 // newHouse makes a household of one person, who may sign in without TLS.
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	return newHouseIn(t, scratch(t))
-}
-
-func newHouseIn(t *testing.T, dir string) *house {
-	t.Helper()
 	program, err := filepath.Abs("../../bin/letterbox")
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +44,7 @@ func newHouseIn(t *testing.T, dir string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{program: program, dir: filepath.Join(dir, "data"), offset: offset}
+	h := &house{program: program, dir: filepath.Join(scratch(t), "data"), offset: offset}
 	cmd := exec.Command(program, "init", "--data", h.dir, "--domain", benchDomain, "--user", benchPerson, "--password-file", "-",
 		"--listen", "127.0.0.1", "--port-offset", strconv.Itoa(offset))
 	cmd.Stdin = strings.NewReader(benchPassword)

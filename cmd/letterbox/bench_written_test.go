@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +19,9 @@ const writtenEach = 20
 
 // benchWritten measures what a delivered message and a changed flag cost of the disk's life.
 func benchWritten(t *testing.T) {
-	dir, where := journalled(t)
 	heading("Bytes written to the disk", fmt.Sprintf(`write_bytes less cancelled_write_bytes of /proc/PID/io: pages of 4 KiB that the program made dirty. Means of %d, one after the other;
-in every second line everything is written out by sync(2) after each, so that no two share a page.
-%s`, writtenEach, where))
-	h := newHouseIn(t, dir)
+in every second line everything is written out by sync(2) after each, so that no two share a page.`, writtenEach))
+	h := newHouse(t)
 	h.start(t)
 	smtp := bySMTP("Letterbox", h.address(25), "EHLO", benchPerson).open(t)
 	random := rand.New(rand.NewPCG(5, 6))
@@ -55,37 +51,6 @@ in every second line everything is written out by sync(2) after each, so that no
 	h.stop(t)
 }
 
-// journalled returns a directory on ext4 as Debian makes it, with a journal, and says so. A file system that has none charges the
-// blocks of directories and inodes to the program, which are none of its doing.
-func journalled(t *testing.T) (dir, where string) {
-	t.Helper()
-	home := scratch(t)
-	image, dir := filepath.Join(home, "image"), filepath.Join(home, "mounted")
-	const size = 1 << 30
-	err := os.WriteFile(image, nil, 0o600)
-	if err == nil {
-		err = os.Truncate(image, size)
-	}
-	if err == nil {
-		err = os.Mkdir(dir, 0o755)
-	}
-	if err == nil {
-		err = quietly("mkfs.ext4", "-q", "-F", image)
-	}
-	if err == nil {
-		err = quietly("mount", "-o", "loop", image, dir)
-	}
-	if err != nil {
-		return scratch(t), fmt.Sprintf("On the file system of %s, since this machine lets nobody mount ext4 with a journal (%v):\nwhere there is none, the blocks of directories and inodes are charged to the program as well.", os.TempDir(), err)
-	}
-	t.Cleanup(func() {
-		if err := quietly("umount", dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir, "On ext4 with a journal (mkfs.ext4, mount -o loop)."
-}
-
 // textSize returns how large the search texts of the person's INBOX are, packed, in octets.
 func (h *house) textSize(t *testing.T) int64 {
 	t.Helper()
@@ -94,15 +59,6 @@ func (h *house) textSize(t *testing.T) int64 {
 		t.Fatal(err)
 	}
 	return info.Size()
-}
-
-// quietly runs a program that has nothing to say but errors.
-func quietly(name string, args ...string) error {
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(out)))
-	}
-	return nil
 }
 
 // writes returns what the program writes, on average, for what do has it do.
