@@ -41,8 +41,9 @@ var nearlyFullText = template.Must(template.New("nearly full").Parse(`Hello{{wit
 
 your mailbox {{.Address}} is {{.Fullness}}: {{.Used}}.
 
-While it is full, new mail does not come in. Nothing that you have is lost, and
-whoever writes to you is told, after their mail server has tried for some days.
+While it is full, mail for you alone does not come in; mail for several of you
+does, as long as one has room. Nothing that you have is lost, and whoever writes
+to you is told, after their mail server has tried for some days.
 
 What you can do:
 

@@ -164,15 +164,15 @@ func (a *Account) Status(name string) (Status, error) {
 }
 
 // forget takes an unused mailbox out of the list and closes it, if nobody has
-// opened it meanwhile.
-func (a *Account) forget(m *Mailbox) error {
+// opened it meanwhile, and reports whether it did.
+func (a *Account) forget(m *Mailbox) (closed bool, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if m.refs > 0 {
-		return nil
+		return false, nil
 	}
 	maps.DeleteFunc(a.open, func(_ string, o *Mailbox) bool { return o == m })
-	return m.shut(ErrClosed)
+	return true, m.shut(ErrClosed)
 }
 
 // close closes every mailbox; users of one get ErrClosed.

@@ -72,7 +72,7 @@ func BenchmarkOpenCold(b *testing.B) {
 					b.Fatal(got)
 				}
 				m.Close()
-				if err := m.a.forget(m); err != nil {
+				if _, err := m.a.forget(m); err != nil {
 					b.Fatal(err)
 				}
 			}

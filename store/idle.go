@@ -109,8 +109,12 @@ type memoryJob struct{}
 func (l *idleList) close(over []*Mailbox) {
 	records := 0
 	for _, m := range over {
-		records += m.records()
-		if err := m.a.forget(m); err != nil {
+		had := m.records()
+		closed, err := m.a.forget(m)
+		if closed {
+			records += had
+		}
+		if err != nil {
 			l.s.log.Warn("closing a mailbox", "person", m.a.person, "mailbox", m.Name(), "err", err)
 		}
 	}

@@ -209,11 +209,7 @@ func openSpool(dir string) (*spool, error) {
 
 // get returns an empty file.
 func (s *spool) get() (*os.File, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := len(s.idle); n > 0 {
-		f := s.idle[n-1]
-		s.idle = s.idle[:n-1]
+	if f := s.take(); f != nil {
 		return f, nil
 	}
 	f, err := os.CreateTemp(s.dir, spoolPrefix)
@@ -226,18 +222,36 @@ func (s *spool) get() (*os.File, error) {
 	return f, nil
 }
 
-// put takes a file back.
-func (s *spool) put(f *os.File) error {
+// take returns an idle file, nil if there is none.
+func (s *spool) take() (f *os.File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shut || len(s.idle) == maxIdleFiles {
-		return f.Close()
+	if n := len(s.idle); n > 0 {
+		f, s.idle = s.idle[n-1], s.idle[:n-1]
 	}
+	return f
+}
+
+// put takes a file back.
+func (s *spool) put(f *os.File) error {
 	if err := f.Truncate(0); err != nil {
 		return errors.Join(err, f.Close())
 	}
-	s.idle = append(s.idle, f)
+	if !s.keep(f) {
+		return f.Close()
+	}
 	return nil
+}
+
+// keep makes f an idle file, if there is room for one more.
+func (s *spool) keep(f *os.File) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut || len(s.idle) == maxIdleFiles {
+		return false
+	}
+	s.idle = append(s.idle, f)
+	return true
 }
 
 // close gives the files back. Those of messages that are still being received

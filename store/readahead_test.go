@@ -216,7 +216,7 @@ func TestLoseCachesWhileRunning(t *testing.T) {
 				before, flags := look(t, s)["INBOX"], flagsOf(t, m)
 				m.Close()
 				if closed {
-					if err := m.a.forget(m); err != nil {
+					if _, err := m.a.forget(m); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -242,7 +242,7 @@ func TestLoseCachesWhileRunning(t *testing.T) {
 						t.Errorf("flags are %v, were %v", got, flags)
 					}
 					m.Close()
-					if err := m.a.forget(m); err != nil {
+					if _, err := m.a.forget(m); err != nil {
 						t.Fatal(err)
 					}
 				}

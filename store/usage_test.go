@@ -118,7 +118,7 @@ func (md *folderModel) with(t *rapid.T, do func(m *Mailbox)) {
 	do(m)
 	m.Close()
 	if rapid.Bool().Draw(t, "close") {
-		if err := m.a.forget(m); err != nil {
+		if _, err := m.a.forget(m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -321,7 +321,7 @@ func TestUsageUnread(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := a.forget(m); err != nil {
+		if _, err := a.forget(m); err != nil {
 			t.Fatal(err)
 		}
 	}

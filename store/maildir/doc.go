@@ -33,8 +33,8 @@
 // process is dead is removed at once, one that has not been touched for two
 // minutes (subscriptions: half a minute) too. Waiting for one is a timer that
 // backs off from 1 to 64 ms; inside this process nobody waits by timer. Who renames
-// messages holds the lock of the list, too: a Dovecot that reads the directory
-// meanwhile may take them for expunged.
+// messages within a folder holds the lock of the list, too: a Dovecot that reads the
+// directory meanwhile may take them for expunged.
 //
 // Verified against Dovecot 2.3.19 (interop_test.go): it keeps the field
 // that we add to the head of its list (M, the mod-sequence ceiling) and the

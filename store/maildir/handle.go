@@ -29,7 +29,7 @@ func openHandle(root *os.Root, dir string) (*handle, error) {
 	if h.raw, err = file.SyscallConn(); err == nil {
 		err = h.do(func(fd int) error {
 			var st unix.Stat_t
-			err := unix.Fstat(fd, &st)
+			err := whole(func() error { return unix.Fstat(fd, &st) })
 			h.id = fileID{uint64(st.Dev), uint64(st.Ino)}
 			return err
 		})
@@ -126,17 +126,35 @@ func (f *Folder) lstat(name string) (st unix.Stat_t, err error) {
 	if err != nil {
 		return st, err
 	}
-	err = here.do(func(fd int) error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	err = here.do(func(fd int) error {
+		return whole(func() error { return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	})
 	if err != nil {
 		return st, &fs.PathError{Op: "lstat", Path: name, Err: err}
 	}
 	return st, nil
 }
 
-// lookUp returns which file a name in the folder is, of a symbolic link the link.
+// whole makes a system call again that a signal has interrupted.
+func whole(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// lookUp returns which file a name in the folder is, or a symbolic link leads to.
 func (f *Folder) lookUp(name string) (fileID, error) {
 	st, err := f.lstat(name)
-	return fileID{uint64(st.Dev), uint64(st.Ino)}, err
+	if err != nil || uint32(st.Mode)&unix.S_IFMT != unix.S_IFLNK {
+		return fileID{uint64(st.Dev), uint64(st.Ino)}, err
+	}
+	info, err := f.fs.Stat(name)
+	if err != nil {
+		return fileID{}, err
+	}
+	return idOf(info), nil
 }
 
 // lstamp returns the stamp of a name in the folder, of a symbolic link the link's.

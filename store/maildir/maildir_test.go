@@ -213,6 +213,25 @@ func TestCopyWithoutHardLinks(t *testing.T) {
 	}
 }
 
+// TestLinkedCur: a cur/ that is a symbolic link within the folder stays open from one use to the next.
+func TestLinkedCur(t *testing.T) {
+	t.Parallel()
+	f := openFolder(t, openTree(t, Options{}), "INBOX")
+	must(t, os.Rename(filepath.Join(f.Path(), "cur"), filepath.Join(f.Path(), "elsewhere")))
+	must(t, os.Symlink("elsewhere", filepath.Join(f.Path(), "cur")))
+	first, err := f.handle(curDir)
+	must(t, err)
+	again, err := f.handle(curDir)
+	must(t, err)
+	if first != again {
+		t.Error("it was opened anew")
+	}
+	n := place(t, f, "a message", Seen)
+	if got := readAll(t, f, Ref{File: n.File()}); got != "a message" {
+		t.Errorf("the message is %q", got)
+	}
+}
+
 func TestRefsThatLeadElsewhere(t *testing.T) {
 	t.Parallel()
 	r := openTree(t, Options{})
