@@ -44,7 +44,7 @@ Medians of %d openings by SELECT, without TLS, each the first after a restart. F
 is left and the store made to close it, by looking into %d others. Memory: VmRSS and VmHWM of /proc/PID/status.`, openings, otherFolders))
 	h.openLarge(t)
 
-	mix := newMix()[:mixLetters/2]
+	mix := newMix()[:mixLetters/8] // Dovecot takes half a second for each
 	heading("Delivery into it, by SMTP (Dovecot: LMTP), 1 connection", limited+"\n"+beside(mix))
 	h.start(t)
 	h.deliverIntoLarge(t, mix)
