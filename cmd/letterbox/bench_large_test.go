@@ -49,7 +49,7 @@ is left and the store made to close it, by looking into %d others. Memory: VmRSS
 	h.start(t)
 	h.deliverIntoLarge(t, mix)
 	if h.memory != nil {
-		figure("most memory that the program and its page cache had", megabytes(h.memory.most(t)), atMost(megabytes(largeMemory)))
+		figure("most memory that the program and its page cache had, of as much as the limit", megabytes(h.memory.most(t)))
 	}
 	h.stop(t)
 }
