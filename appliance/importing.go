@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"letterbox/appliance/control"
 	"letterbox/appliance/transfer"
@@ -59,7 +58,7 @@ func (a *Appliance) ImportFolder(ctx context.Context, person, folder string, aft
 // importIDOf is by what an import knows a message: its EMAILID, if an import gave it, else what is made of that and the size.
 func importIDOf(m *store.Mailbox, uid store.UID) (string, error) {
 	id, err := m.EmailID(uid)
-	if err != nil || isImportID(id) {
+	if err != nil || transfer.IsID(id) {
 		return id, err
 	}
 	size, err := m.Size(uid)
@@ -78,9 +77,6 @@ func (a *Appliance) Lack(ctx context.Context, person string, more control.Usage)
 	}
 	return control.Lack{Messages: l.Messages, Bytes: l.Bytes, Disk: l.Disk}, nil
 }
-
-// isImportID reports whether an EMAILID can be one that an import gave.
-func isImportID(id string) bool { return len(id) == 32 && strings.Trim(id, "0123456789abcdef") == "" }
 
 // Import makes the folder where it is missing, and puts a batch of messages into it, all or none, durably.
 func (a *Appliance) Import(ctx context.Context, person string, to control.ImportTarget, next func() (*control.ImportMessage, io.Reader, error)) (err error) {
@@ -127,7 +123,7 @@ func (a *Appliance) importOne(ctx context.Context, batch *store.Batch, head *con
 	if err == nil && n > limit {
 		err = &control.Error{Status: http.StatusRequestEntityTooLarge, Reason: fmt.Sprintf("a message is larger than %d octets", limit)}
 	}
-	if err == nil && !isImportID(head.ID) {
+	if err == nil && !transfer.IsID(head.ID) {
 		err = &control.Error{Status: http.StatusBadRequest, Reason: fmt.Sprintf("the identity %q is not 32 hex digits", head.ID)}
 	}
 	if err != nil {

@@ -20,8 +20,7 @@
 // numbered a folder anew, or an mbox file brought it) does not come again either, but that is known only when it has been read.
 //
 // Messages that no import brought have an EMAILID of their own. A Maildir that is a copy of the folder, from an export or a backup,
-// bears it still, in the file's name or in dovecot-uidlist: of that, what is here with the same EMAILID and size does not come. Only
-// an EMAILID of 32 hexadecimal digits, as Dovecot gives to mail that it has replicated, could be one from an import, and is not looked for.
+// bears it still, in the file's name or in dovecot-uidlist: of that, what is here with the same EMAILID and size does not come.
 //
 // A message that comes several times in one folder of the source comes as often. Its second and third copy have identities of their
 // own.

@@ -90,3 +90,36 @@ func TestKnownByEmailID(t *testing.T) {
 		}
 	}
 }
+
+// TestKnownByGUID: Dovecot gives mail that it has replicated GUIDs that look like the IDs of imports. A copy of the folder shows them in
+// dovecot-uidlist.
+func TestKnownByGUID(t *testing.T) {
+	t.Parallel()
+	const guid = "00ff2233445566778899aabbccddeeff"
+	dir := tree(t, map[string]string{
+		"cur/1700000001.z.host:2,S": "Subject: z\n\n",
+		"cur/1700000002.y.host:2,":  "Subject: y\n\n",
+		"dovecot-uidlist":           "3 V77 N90 G00112233445566778899aabbccddeeff\n5 G" + guid + " :1700000001.z.host\n6 :1700000002.y.host\n",
+	})
+	src, err := OpenMaildir([]string{dir}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	folders, err := src.Folders(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := known{}
+	k.add(KeptID(guid, 99)) // whatever the size: who looks does not ask
+	k.ready()
+	var has []bool
+	err = src.Messages(t.Context(), folders[0], func(m Message) error {
+		_, here := k.next(&m)
+		has = append(has, here)
+		return nil
+	})
+	if err != nil || !slices.Equal(has, []bool{true, false}) {
+		t.Errorf("here are %v, %v", has, err)
+	}
+}

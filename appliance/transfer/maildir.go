@@ -198,7 +198,7 @@ func (s *Maildir) Messages(ctx context.Context, folder Folder, found func(Messag
 		} else if m.Flags, err = flags.of(f, e.Name); err != nil {
 			return err
 		} else {
-			m.Kept = keptID(marks.of(e.Name.Base), m.Size)
+			m.Kept = marks.of(e.Name.Base).kept(m.Size)
 		}
 		stop = found(m)
 		return stop
@@ -304,7 +304,7 @@ func (k *maildirFlags) of(f *maildir.FolderReader, n maildir.Name) (flags []stri
 }
 
 // maildirMarks knows the EMAILIDs of a folder's messages, as a letterbox has them: a message is called by its base name, unless
-// dovecot-uidlist names another GUID for it. It holds some 40 octets for each such message.
+// dovecot-uidlist names another GUID for it. It holds some 50 octets for each such message.
 type maildirMarks struct {
 	seed  maphash.Seed
 	named map[uint64]emailMark // by the hash of the base name

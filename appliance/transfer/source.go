@@ -91,21 +91,34 @@ func placeID(parts ...string) ID {
 	return id
 }
 
-// keptID is the ID of a message that bears an EMAILID (its mark) and has so many octets in wire form, for who has both already.
-func keptID(mark emailMark, size int64) ID {
-	return placeID("kept", strconv.FormatUint(uint64(mark), 16), strconv.FormatInt(size, 10))
+// KeptID is by what a Destination tells a message that no import of this program has brought, of its EMAILID and its size in wire form. A
+// Maildir that bears the same message with the same EMAILID, since it is a copy of the folder, shows that it is here already.
+//
+// An EMAILID that has the form of an ID is that, whatever the size: an import gave it, or Dovecot when it replicated the message.
+func KeptID(emailID string, size int64) ID { return markOf(emailID).kept(size) }
+
+// IsID reports whether an EMAILID has the form of an ID.
+func IsID(emailID string) bool {
+	id, err := ParseID(emailID)
+	return err == nil && id.String() == emailID
 }
 
-// KeptID is by what a Destination tells a message that no import has brought, of its EMAILID and its size in wire form. A Maildir that
-// bears the same message with the same EMAILID, since it is a copy of the folder, shows that it is here already.
-func KeptID(emailID string, size int64) ID { return keptID(markOf(emailID), size) }
-
-// An emailMark stands for an EMAILID.
-type emailMark uint64
+// An emailMark stands for an EMAILID: an ID for itself, any other by its hash.
+type emailMark ID
 
 func markOf(emailID string) emailMark {
-	sum := sha256.Sum256([]byte(emailID))
-	return emailMark(binary.BigEndian.Uint64(sum[:]))
+	if id, err := ParseID(emailID); err == nil && !id.unread() {
+		return emailMark(id)
+	}
+	return emailMark(placeID("email", emailID))
+}
+
+// kept is the KeptID of a message of so many octets.
+func (m emailMark) kept(size int64) ID {
+	if !ID(m).unread() {
+		return ID(m)
+	}
+	return placeID("kept", string(m[:]), strconv.FormatInt(size, 10))
 }
 
 // unread reports whether the octets of the message still have to be read for its ID to be whole.
