@@ -15,26 +15,6 @@ import (
 	"letterbox/store/maildir"
 )
 
-// lay writes files into a directory: their paths, and what is in them.
-func lay(t *testing.T, files map[string]string) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasSuffix(name, "/") {
-			if err := os.MkdirAll(path, 0o700); err != nil {
-				t.Fatal(err)
-			}
-		} else if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 func openDovecot(t *testing.T, dir, passwd string) *Dovecot {
 	t.Helper()
 	d, err := OpenDovecot(t.Context(), dir, passwd)
@@ -68,7 +48,7 @@ func TestDovecotLayouts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			d, err := OpenDovecot(t.Context(), lay(t, tt.files), "")
+			d, err := OpenDovecot(t.Context(), tree(t, tt.files), "")
 			if err != nil {
 				if !strings.HasPrefix(err.Error(), tt.want) {
 					t.Errorf("%v, want %s", err, tt.want)
@@ -98,8 +78,8 @@ func TestDovecotLayouts(t *testing.T) {
 // TestDovecotLeadsNowhere: a link out of the directory is not followed, whoever is root.
 func TestDovecotLeadsNowhere(t *testing.T) {
 	t.Parallel()
-	secret := lay(t, map[string]string{"Maildir/cur/1.a.host": "secret"})
-	dir := lay(t, map[string]string{"ann/Maildir/cur/2.a.host": "Subject: x\n\n"})
+	secret := tree(t, map[string]string{"Maildir/cur/1.a.host": "secret"})
+	dir := tree(t, map[string]string{"ann/Maildir/cur/2.a.host": "Subject: x\n\n"})
 	for link, to := range map[string]string{"ben": secret, "ann/Maildir/.Stolen": filepath.Join(secret, "Maildir"), "ann/Maildir/cur/3.a.host": filepath.Join(secret, "Maildir/cur/1.a.host")} {
 		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
@@ -165,7 +145,7 @@ func TestCopyTree(t *testing.T) {
 	for i := range 120 {
 		files[fmt.Sprintf("cur/1700000%03d.m.host:2,Sa", i)] = fmt.Sprintf("Subject: %d\n\n", i)
 	}
-	dir := lay(t, files)
+	dir := tree(t, files)
 	d := openDovecot(t, dir, "")
 	p := &d.People[0]
 	to := filepath.Join(t.TempDir(), "tree")

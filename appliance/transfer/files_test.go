@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// tree writes files into a new directory. A text that begins with "-> " is the target of a symbolic link.
+// tree writes files into a new directory. A name that ends with a slash is a directory, a text that begins with "-> " the target of a
+// symbolic link.
 func tree(t *testing.T, files map[string]string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -26,9 +27,13 @@ func tree(t *testing.T, files map[string]string) (dir string) {
 			t.Fatal(err)
 		}
 		var err error
-		if target, link := strings.CutPrefix(text, "-> "); link {
+		target, link := strings.CutPrefix(text, "-> ")
+		switch {
+		case strings.HasSuffix(name, "/"):
+			err = os.MkdirAll(path, 0o700)
+		case link:
 			err = os.Symlink(target, path)
-		} else {
+		default:
 			err = os.WriteFile(path, []byte(text), 0o600)
 		}
 		if err != nil {

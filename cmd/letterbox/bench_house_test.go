@@ -164,7 +164,7 @@ func (h *house) quiet(t *testing.T) time.Duration {
 	const calm = 2 * time.Second
 	started := time.Now()
 	for began, worked := started, h.processorTime(t); ; {
-		time.Sleep(unwatched)
+		time.Sleep(unwatched) // between two looks: what is measured is the passing of time
 		now := h.processorTime(t)
 		if now-worked > calm/20 {
 			began, worked = time.Now(), now

@@ -35,7 +35,7 @@ cancelled_write_bytes of /proc/PID/io, and the processor time of /proc/PID/stat.
 		c.until(t, "* 2 EXISTS") // beside the welcome
 	}
 	before, worked := h.written(t), h.processorTime(t)
-	time.Sleep(*idleFor)
+	time.Sleep(*idleFor) // this is what is measured
 	figure(fmt.Sprintf("bytes written in %v", *idleFor), number(float64(h.written(t)-before)), atMost(number(0)))
 	figure("processor time", duration(h.processorTime(t)-worked))
 	h.stop(t)

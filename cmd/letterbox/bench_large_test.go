@@ -171,7 +171,7 @@ func (h *house) falls(t *testing.T, to int64) time.Duration {
 	t.Helper()
 	started := time.Now()
 	for h.resident(t) > to && time.Since(started) < fallsWithin {
-		time.Sleep(unwatched)
+		time.Sleep(unwatched) // between two looks: the kernel tells nobody when a program gives memory back
 	}
 	return time.Since(started)
 }
