@@ -211,41 +211,43 @@ func (a *Adoption) Furnish(usual func(standard string) []string) (err error) {
 	if err != nil {
 		return err
 	}
-	given, err := givenUses(tree, names)
+	uses, err := givenUses(tree, names)
 	if err != nil {
 		return err
 	}
 	for n, name := range standardFolders {
-		if given[specialUses[n]] || slices.Contains(names, name) {
+		if slices.Contains(uses, specialUses[n]) || slices.Contains(names, name) {
 			continue
 		}
-		if err := furnishOne(tree, names, name, specialUses[n], usual(name)); err != nil {
+		if err := furnishOne(tree, names, uses, name, specialUses[n], usual(name)); err != nil {
 			return fmt.Errorf("making the folder %s of %s: %w", name, a.person, err)
 		}
 	}
 	return nil
 }
 
-// givenUses are the special uses that folders of a tree were given.
-func givenUses(tree *maildir.Root, names []string) (map[string]bool, error) {
-	given := make(map[string]bool)
-	for _, name := range names {
+// givenUses are the special uses that the folders of a tree were given; "" where one has none.
+func givenUses(tree *maildir.Root, names []string) ([]string, error) {
+	uses := make([]string, len(names))
+	for i, name := range names {
 		ff, err := tree.FolderFile(name)
 		if err != nil {
 			return nil, err
 		}
-		given[ff.SpecialUse] = true
+		uses[i] = ff.SpecialUse
 	}
-	return given, nil
+	return uses, nil
 }
 
-// furnishOne gives the use to the first folder that has one of the usual names, or
-// else makes one.
-func furnishOne(tree *maildir.Root, names []string, name, use string, usual []string) error {
+// furnishOne gives the use to the first folder without one that has one of the usual
+// names, or else makes one.
+func furnishOne(tree *maildir.Root, names, uses []string, name, use string, usual []string) error {
 	for _, like := range usual {
-		i := slices.IndexFunc(names, func(have string) bool { return strings.ToLower(maildir.Normalize(have)) == like })
-		if i >= 0 {
-			return giveUse(tree, names[i], use)
+		for i, have := range names {
+			if uses[i] == "" && strings.ToLower(maildir.Normalize(have)) == like {
+				uses[i] = use
+				return giveUse(tree, have, use)
+			}
 		}
 	}
 	if _, err := tree.Create(name); err != nil {

@@ -116,7 +116,7 @@ func TestAdoptFurnishes(t *testing.T) {
 			t.Fatal(err)
 		}
 		fill(t, a, 1)
-		for name, file := range map[string]string{"Papierkorb": "", "Gesendete Objekte": "", "drafts": "letterbox-folder 1\nnews of-later\n", "Junk": "", "Work/Archive": "", "Old": "letterbox-folder 1\nspecial-use \\Archive\n"} {
+		for name, file := range map[string]string{"Papierkorb": "", "Gesendete Objekte": "", "drafts": "letterbox-folder 1\nnews of-later\n", "Junk": "", "Work/Archive": "", "sent": "letterbox-folder 1\nspecial-use \\Archive\n"} {
 			at := filepath.Join(a.Dir(), "."+strings.ReplaceAll(name, "/", "."))
 			if err := os.MkdirAll(filepath.Join(at, "cur"), 0o700); err != nil {
 				t.Fatal(err)
@@ -156,7 +156,7 @@ func TestAdoptFurnishes(t *testing.T) {
 		}
 		return strings.Join(told, ", ")
 	}
-	const want = `INBOX, Gesendete Objekte \Sent, Junk \Junk, Lists/go.dev, Old \Archive, Papierkorb \Trash, Work/Archive, drafts \Drafts`
+	const want = `INBOX, Gesendete Objekte \Sent, Junk \Junk, Lists/go.dev, Papierkorb \Trash, Work/Archive, drafts \Drafts, sent \Archive`
 	for range 2 {
 		if got := furnished(); got != want {
 			t.Errorf("there are %s, want %s", got, want)
