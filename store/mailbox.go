@@ -33,7 +33,7 @@ type Mailbox struct {
 	down     bool         // shut was called
 	mark     maildir.Mark // how far dovecot-uidlist is known
 	lines    int          // lines of dovecot-uidlist, about
-	listed   uint64       // its inode when it was last known to be on disk under its name
+	listed   listState    // what of it is known to be on disk, under its name
 	sig      signature    // of the files when the index was true to them
 	settled  bool         // no later change can hide behind sig
 	complete bool         // while loading: the index is as it was closed in order
@@ -376,7 +376,7 @@ func (m *Mailbox) load() error {
 		m.mu.Unlock()
 		m.sig, m.settled, m.complete = x.Signature, x.Clean && x.Settled, x.Clean
 		if x.Clean {
-			m.listed = uint64(x.Signature[6])
+			m.listed = listState{uint64(x.Signature[6]), x.UIDNext, x.Ceiling}
 		}
 		if err := m.loadKeywords(); err != nil {
 			return err

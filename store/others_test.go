@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"letterbox/store/maildir"
 )
 
 // running runs the store until the test ends.
@@ -296,5 +298,51 @@ func TestSameBaseName(t *testing.T) {
 	}
 	if !texts[text(1)] || !texts[text(2)] {
 		t.Errorf("messages: %v", texts)
+	}
+}
+
+// TestForeignLineIsSettledOnce: what another program adds to the list is written once more before it is shown, and not again for each who
+// looks.
+func TestForeignLineIsSettledOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	settled := 0
+	s, err := Open(dir, Options{step: func(name string) error {
+		if name == maildir.StepListSettle {
+			settled++
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.CreateAccount("ann"); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, "", text(1))
+	settled = 0
+	inbox := filepath.Join(dir, "mail", "ann", "Maildir")
+	if err := os.WriteFile(filepath.Join(inbox, "cur", "1700000000.other:2,"), []byte(text(2)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.OpenFile(filepath.Join(inbox, "dovecot-uidlist"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := list.WriteString("2 :1700000000.other\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := list.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		deliver(t, s, "", text(3+n))
+	}
+	if settled != 1 {
+		t.Errorf("it was settled %d times", settled)
+	}
+	if st := mailbox(t, s, "INBOX").Status(); st.Messages != 5 || st.UIDNext != 6 {
+		t.Errorf("INBOX has %+v", st)
 	}
 }

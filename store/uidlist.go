@@ -301,7 +301,7 @@ func (m *Mailbox) openList(lock *maildir.UIDListLock) (*listing, error) {
 		return nil, fmt.Errorf("reading dovecot-uidlist of %s: %w", m.name, err)
 	}
 	if ours {
-		m.listed = l.inode
+		m.listed = l.state()
 	}
 	if m.x != nil && m.x.UIDValidity == l.header.UIDValidity {
 		return l, nil
@@ -325,19 +325,38 @@ func (m *Mailbox) lostID(h maildir.UIDHeader) bool {
 // shown it. Nothing is written where there is nothing new. On a disk that takes
 // nothing a sync is all that can be done.
 func (m *Mailbox) settleList(lock *maildir.UIDListLock, l *listing) (err error) {
+	if l.state() == m.listed {
+		return nil
+	}
 	from, news := m.news(l)
 	if news && lock != nil {
-		if err = lock.Settle(from); err != nil && !noRoom(err) {
+		if err = lock.Settle(from); err == nil {
+			news = false
+		} else if !noRoom(err) {
 			return err
 		}
 	}
-	if err != nil || news && lock == nil || l.inode != m.listed {
-		err = m.folder.SyncUIDList()
+	if news || l.inode != m.listed.inode {
+		if err := m.folder.SyncUIDList(); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		m.listed = l.inode
+	m.listed = l.state()
+	if news {
+		m.listed = listState{inode: l.inode} // not what it holds
 	}
-	return err
+	return nil
+}
+
+// A listState tells a dovecot-uidlist from what it was before and after a change.
+type listState struct {
+	inode   uint64
+	uidNext uint32
+	ceiling uint64
+}
+
+func (l *listing) state() listState {
+	return listState{l.inode, l.header.UIDNext, l.header.ModSeqCeiling}
 }
 
 // news tells from where on a list holds what the index had not come to. What it has
