@@ -209,6 +209,45 @@ func sentBy(log string) (counts []string) {
 	return counts
 }
 
+// work is what ann does while her mail is here.
+func work(t *testing.T, c *imapclient.Client) {
+	t.Helper()
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	flag(t, c, 4, "$Work", "$New", imap.FlagFlagged)
+	if _, err := c.Select("Lists/go.dev", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	flag(t, c, 1, imap.FlagDeleted)
+	if err := c.Expunge().Close(); err != nil {
+		t.Fatal(err)
+	}
+	appendLetter(t, c, "Täglich/R&D", numbered(50), imap.FlagSeen, "$New")
+	if err := c.Create("Neu/Ordner.1", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	appendLetter(t, c, "Neu/Ordner.1", numbered(51))
+	if err := c.Unsubscribe("Leer").Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// workOn is what she does beside the first export.
+func workOn(t *testing.T, c *imapclient.Client) {
+	t.Helper()
+	if _, err := c.Select("Neu/Ordner.1", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Move(imap.UIDSetNum(1), "INBOX").Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Rename("Neu/Ordner.1", "Neu/Ordner.2", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	appendLetter(t, c, "Neu/Ordner.2", numbered(52), imap.FlagFlagged)
+}
+
 // TestInteropDovecotMove: ann's household moves from Dovecot to us and back. Everybody keeps their passwords, and the programs that know
 // her mail, mbsync with its state and an IMAP client with a memory, find everything as they know it: nothing is downloaded again.
 func TestInteropDovecotMove(t *testing.T) {
@@ -256,43 +295,15 @@ func TestInteropDovecotMove(t *testing.T) {
 		b.imapAt(t, person, passwordOf(person))
 	}
 
-	// She works here.
 	c = b.imapAt(t, "ann", password)
-	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
-		t.Fatal(err)
-	}
-	flag(t, c, 4, "$Work", "$New", imap.FlagFlagged)
-	if _, err := c.Select("Lists/go.dev", nil).Wait(); err != nil {
-		t.Fatal(err)
-	}
-	flag(t, c, 1, imap.FlagDeleted)
-	if err := c.Expunge().Close(); err != nil {
-		t.Fatal(err)
-	}
-	appendLetter(t, c, "Täglich/R&D", numbered(50), imap.FlagSeen, "$New")
-	if err := c.Create("Neu/Ordner.1", nil).Wait(); err != nil {
-		t.Fatal(err)
-	}
-	appendLetter(t, c, "Neu/Ordner.1", numbered(51))
-	if err := c.Unsubscribe("Leer").Wait(); err != nil {
-		t.Fatal(err)
-	}
+	work(t, c)
 
 	// And back: first beside the server, where she goes on working, then what she did meanwhile.
 	target := filepath.Join(t.TempDir(), "out put")
 	if report := exportDovecot(t, data, target, true); len(report.People) != 5 {
 		t.Errorf("exported were %+v", report.People)
 	}
-	if _, err := c.Select("Neu/Ordner.1", nil).Wait(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Move(imap.UIDSetNum(1), "INBOX").Wait(); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Rename("Neu/Ordner.1", "Neu/Ordner.2", nil).Wait(); err != nil {
-		t.Fatal(err)
-	}
-	appendLetter(t, c, "Neu/Ordner.2", numbered(52), imap.FlagFlagged)
+	workOn(t, c)
 	want := maps.Clone(phone)
 	changes := want.sync(t, b.imapAt(t, "ann", password))
 	subs = subscribed(t, c)
